@@ -1,0 +1,179 @@
+//! The document: what was ordered, what it costs, and how it is to be paid.
+//!
+//! ```text
+//! Draft  --parse-->  Order  --content-->  bytes that are equal when the orders are
+//!   |                  |
+//!   | every Fault      +-- tenders()   ways to pay, numbered
+//!   v                  +-- parcels()   goods by group, numbered, each with its share of the total
+//! the host             +-- services_minor()   what is left for services
+//! ```
+//!
+//! A [`Draft`] is what a host fills or reads from JSON. [`Order::parse`] checks it whole, and an
+//! [`Order`] is valid from then on: its lines and charges add up to its total, its tenders do too
+//! where there are any, no sum of its amounts overflows, and no SKU, group, reference or attribute
+//! looks like a card number. It holds references to people, never their names or addresses.
+
+mod draft;
+mod fault;
+mod forbidden;
+mod parcel;
+mod parse;
+
+pub use draft::{Charge, ChargeKind, Draft, DraftTender, Line, LineKind, Party, PartyRole};
+pub use fault::{Fault, Faults};
+pub use parcel::Parcel;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Actor, Channel, Key, OrderId};
+use crate::money::{Currency, Money};
+
+/// A valid order. Written and read as its [`Draft`], so what is read is checked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Draft", into = "Draft")]
+pub struct Order {
+    id: OrderId,
+    currency: Currency,
+    lines: Vec<Line>,
+    charges: Vec<Charge>,
+    parties: Vec<Party>,
+    total_minor: i64,
+    tenders: Vec<Tender>,
+    attributes: BTreeMap<String, String>,
+    placed_by: Actor,
+}
+
+/// A part of the total that is to be paid on one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Tender {
+    /// Its number, from 1 in the order of the draft.
+    pub key: Key,
+    /// Where it is to be paid.
+    pub channel: Channel,
+    /// Minor units of the order's currency, positive.
+    pub amount_minor: i64,
+}
+
+impl Order {
+    /// Most lines of an order.
+    pub const MAX_LINES: usize = 1_000;
+    /// Most charges of an order.
+    pub const MAX_CHARGES: usize = 1_000;
+    /// Most parties of an order.
+    pub const MAX_PARTIES: usize = 64;
+    /// Most tenders of an order.
+    pub const MAX_TENDERS: usize = 64;
+    /// Most attributes of an order.
+    pub const MAX_ATTRIBUTES: usize = 32;
+    /// Longest SKU, group or reference, in bytes.
+    pub const MAX_TEXT_BYTES: usize = 128;
+    /// Longest key of an attribute, in bytes.
+    pub const MAX_ATTRIBUTE_KEY_BYTES: usize = 64;
+    /// Longest value of an attribute, in bytes.
+    pub const MAX_ATTRIBUTE_VALUE_BYTES: usize = 512;
+
+    /// Checks a draft.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Fault`] of the draft, in the order of its fields. Where a list has more entries than
+    /// it may, that is its only fault: the entries are not looked at, and sums over them not taken.
+    pub fn parse(draft: Draft) -> Result<Self, Vec<Fault>> {
+        parse::parse(draft)
+    }
+
+    /// The host's id.
+    #[must_use]
+    pub const fn id(&self) -> &OrderId {
+        &self.id
+    }
+
+    /// The one currency of every amount here.
+    #[must_use]
+    pub const fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// What was ordered; at least one line.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// What comes on top or off.
+    #[must_use]
+    pub fn charges(&self) -> &[Charge] {
+        &self.charges
+    }
+
+    /// Whom it concerns, by reference.
+    #[must_use]
+    pub fn parties(&self) -> &[Party] {
+        &self.parties
+    }
+
+    /// Lines plus charges; zero or more.
+    #[must_use]
+    pub const fn total(&self) -> Money {
+        Money::new(self.total_minor, self.currency)
+    }
+
+    /// How it is to be paid. They add up to the total, or there are none yet.
+    #[must_use]
+    pub fn tenders(&self) -> &[Tender] {
+        &self.tenders
+    }
+
+    /// What the host keeps with the order.
+    #[must_use]
+    pub const fn attributes(&self) -> &BTreeMap<String, String> {
+        &self.attributes
+    }
+
+    /// Who placed it.
+    #[must_use]
+    pub const fn placed_by(&self) -> &Actor {
+        &self.placed_by
+    }
+
+    /// The goods by group, in order of first appearance; lines without a group are one parcel.
+    ///
+    /// A parcel's share is what it carries of the total: its lines, the charges of its group, and
+    /// its part of the charges without one, by largest remainder. That part follows what the parcel
+    /// carries on its own, or is equal where this is negative for some parcel or zero for all. A
+    /// charge whose group no line has counts as one without. If some share came out negative, the
+    /// whole total is split by the lines alone, or equally where they cost nothing. Thus no share
+    /// is negative, and all of them with [`services_minor`](Self::services_minor) are the total.
+    #[must_use]
+    pub fn parcels(&self) -> Vec<Parcel> {
+        parcel::shares(self).0
+    }
+
+    /// What the services carry of the total, in minor units: all of it in an order without goods,
+    /// nothing in one without services.
+    #[must_use]
+    pub fn services_minor(&self) -> i64 {
+        parcel::shares(self).1
+    }
+
+    /// The order as bytes: two orders are equal exactly when these are. They tell a second placing
+    /// of the same order from another order under the same id.
+    #[must_use]
+    pub fn content(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a document is text and integers, which JSON can say")
+    }
+}
+
+impl TryFrom<Draft> for Order {
+    type Error = Faults;
+
+    fn try_from(draft: Draft) -> Result<Self, Faults> {
+        Self::parse(draft).map_err(Faults)
+    }
+}
+
+#[cfg(test)]
+mod tests;
