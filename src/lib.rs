@@ -1,7 +1,11 @@
 //! Durable order pipelines.
 #![forbid(unsafe_code)]
 
-pub mod clock;
-pub mod id;
 pub mod money;
+pub mod id;
+pub mod clock;
 pub mod order;
+pub mod ledger;
+pub mod machine;
+pub mod stage;
+pub mod pipeline;

@@ -1,0 +1,425 @@
+//! What a handler and a fold may see, and what a handler may do.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::graph::Graph;
+use super::row::{AskedBy, EmittedBy, Knows, Machine, PostedBy, Proof, Row, Uses};
+use crate::clock::Timestamp;
+use crate::id::{Actor, Key};
+use crate::ledger::{Books, Code, Post, Posting};
+use crate::order::Order;
+
+/// Where the order's own lifecycle stands, as handlers may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Life {
+    /// Placed and wanted.
+    Placed,
+    /// On its way to an end without goods or money left out.
+    Cancelling,
+    /// Every line served and paid.
+    Completed,
+    /// Ended without being served: cancelled, rejected or expired.
+    Ended,
+    /// Completed, and the time for returns and disputes is over.
+    Closed,
+}
+
+/// An instant in the future, by construction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(pub(crate) Timestamp);
+
+impl Deadline {
+    /// The instant.
+    #[must_use]
+    pub const fn instant(self) -> Timestamp {
+        self.0
+    }
+}
+
+/// The instant has passed already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{at} has passed already")]
+pub struct Past {
+    /// The instant.
+    pub at: Timestamp,
+}
+
+/// The proofs that hold, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Proofs(Vec<(&'static str, Arc<dyn Any + Send + Sync>)>);
+
+impl Proofs {
+    /// The proof, while it holds.
+    #[must_use]
+    pub fn get<P: Proof>(&self) -> Option<&P> {
+        self.0
+            .iter()
+            .find(|(name, _)| *name == P::NAME)
+            .and_then(|(_, p)| p.downcast_ref())
+    }
+
+    /// Grants a proof.
+    pub fn grant<P: Proof>(&mut self, proof: P) {
+        self.0.push((P::NAME, Arc::new(proof)));
+    }
+
+    /// Whether a proof of this name holds.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| *n == name)
+    }
+
+    /// The names, in the order of placement.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.0.iter().map(|(n, _)| *n)
+    }
+}
+
+/// How many instances stand where, by area (the part of a machine's name before the dot).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing(Vec<Stand>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stand {
+    area: &'static str,
+    state: &'static str,
+    open: bool,
+    count: usize,
+}
+
+impl Standing {
+    /// Counts one instance.
+    pub fn add(&mut self, area: &'static str, state: &'static str, open: bool) {
+        match self.0.iter_mut().find(|s| s.area == area && s.state == state) {
+            Some(s) => s.count = s.count.saturating_add(1),
+            None => self.0.push(Stand {
+                area,
+                state,
+                open,
+                count: 1,
+            }),
+        }
+    }
+
+    /// Instances of an area that are not at an end.
+    #[must_use]
+    pub fn open(&self, area: &str) -> usize {
+        self.0.iter().filter(|s| s.open && s.area == area).map(|s| s.count).sum()
+    }
+
+    /// Instances of every other area that are not at an end.
+    #[must_use]
+    pub fn open_besides(&self, area: &str) -> usize {
+        self.0.iter().filter(|s| s.open && s.area != area).map(|s| s.count).sum()
+    }
+
+    /// Instances of an area in one of these states.
+    #[must_use]
+    pub fn within(&self, area: &str, states: &[&str]) -> usize {
+        self.0
+            .iter()
+            .filter(|s| s.area == area && states.contains(&s.state))
+            .map(|s| s.count)
+            .sum()
+    }
+
+    /// Every instance of an area.
+    #[must_use]
+    pub fn all(&self, area: &str) -> usize {
+        self.0.iter().filter(|s| s.area == area).map(|s| s.count).sum()
+    }
+}
+
+/// Everything a step may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    /// The time of this step.
+    pub now: Timestamp,
+    /// When what it is about happened: for evidence the time it names, else `now`.
+    pub occurred: Timestamp,
+    /// Who asks.
+    pub by: &'a Actor,
+    /// The document.
+    pub order: &'a Order,
+    /// The books.
+    pub books: &'a Books,
+    /// The proofs that hold.
+    pub proofs: &'a Proofs,
+    /// The order's lifecycle.
+    pub life: Life,
+    /// What stands open.
+    pub standing: &'a Standing,
+}
+
+/// One machine of an order, with its key.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Which one of its placement.
+    pub key: Key,
+    /// The state, as the machine's enum.
+    pub state: Arc<dyn Any + Send + Sync>,
+    /// The index of the state.
+    pub at: u8,
+    /// The instants it waits for: timer index and time.
+    pub due: Vec<(u8, Timestamp)>,
+    /// Facts it has booked or heard, as fingerprints: a duplicate is known after the end too.
+    pub facts: Vec<u64>,
+    /// The state as stored: `"Name",version,{data}`.
+    pub saved: Arc<str>,
+}
+
+/// The instances of one placement, typed.
+#[derive(Debug)]
+pub struct View<'a, M: Machine> {
+    /// What the step may look at.
+    pub world: &'a World<'a>,
+    /// The policy the order was placed under.
+    pub policy: &'a M::Policy,
+    region: &'a [Arc<Instance>],
+}
+
+impl<'a, M: Machine> View<'a, M> {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn new(world: &'a World<'a>, policy: &'a M::Policy, region: &'a [Arc<Instance>]) -> Self {
+        Self {
+            world,
+            policy,
+            region,
+        }
+    }
+
+    /// The instances, by key.
+    pub fn instances(&self) -> impl Iterator<Item = (Key, &'a M::State)> + use<'a, M> {
+        self.region.iter().map(|i| {
+            let state = i
+                .state
+                .downcast_ref::<M::State>()
+                .expect("a region holds the states of its own machine");
+            (i.key, state)
+        })
+    }
+
+    /// One instance.
+    #[must_use]
+    pub fn instance(&self, key: Key) -> Option<&'a M::State> {
+        self.instances().find(|(k, _)| *k == key).map(|(_, s)| s)
+    }
+
+    /// Whether it has no instance yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.region.is_empty()
+    }
+}
+
+/// What a handler leaves behind, besides the next state.
+#[derive(Debug)]
+pub struct Out<M: Machine> {
+    /// Effects wanted, each with the number that tells repeated operations of one kind apart.
+    pub effects: Vec<(M::Fx, u32)>,
+    /// Postings.
+    pub postings: Vec<Posting>,
+    /// What is asked of other machines.
+    pub asks: Vec<Box<dyn AskValue>>,
+    /// Holds set: code and detail.
+    pub holds: Vec<(&'static str, String)>,
+    /// Mask of the posting codes written, also those of zero.
+    pub posted: u32,
+}
+
+impl<M: Machine> Default for Out<M> {
+    fn default() -> Self {
+        Self {
+            effects: Vec::new(),
+            postings: Vec::new(),
+            asks: Vec::new(),
+            holds: Vec::new(),
+            posted: 0,
+        }
+    }
+}
+
+/// A value asked of another machine.
+pub trait AskValue: Any + std::fmt::Debug + Send + Sync {
+    /// For routes, which know its type.
+    fn as_any(&self) -> &dyn Any;
+}
+impl<T: Any + std::fmt::Debug + Send + Sync> AskValue for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What the handler of one row sees and may do.
+#[derive(Debug)]
+pub struct Cx<'a, R: Row> {
+    key: Key,
+    view: &'a View<'a, R::M>,
+    out: &'a mut Out<R::M>,
+    row: PhantomData<R>,
+}
+
+impl<'a, R: Row> Cx<'a, R> {
+    #[doc(hidden)]
+    pub fn new(key: Key, view: &'a View<'a, R::M>, out: &'a mut Out<R::M>) -> Self {
+        Self {
+            key,
+            view,
+            out,
+            row: PhantomData,
+        }
+    }
+
+    /// Panics when the row promised a posting with `!!` that its handler did not write.
+    #[doc(hidden)]
+    pub fn settle(&self, graph: &Graph) {
+        let Some(row) = graph.rows.get(R::IX) else { return };
+        let missing = row.must & !self.out.posted;
+        assert!(
+            missing == 0,
+            "machine `{}`: the handler of `{} + {}` must post {:?} and did not",
+            graph.name,
+            row.from_name,
+            graph.inputs.get(usize::from(row.on)).map_or("?", |i| i.name),
+            Code::ALL.iter().filter(|c| missing & c.bit() != 0).collect::<Vec<_>>(),
+        );
+    }
+
+    /// Which instance this is.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// The time of this step.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.view.world.now
+    }
+
+    /// When what it is about happened: for evidence the time it names, else now.
+    #[must_use]
+    pub fn occurred(&self) -> Timestamp {
+        self.view.world.occurred
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn by(&self) -> &'a Actor {
+        self.view.world.by
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn order(&self) -> &'a Order {
+        self.view.world.order
+    }
+
+    /// The books as they stand, with what this handler has not yet posted left out.
+    #[must_use]
+    pub fn books(&self) -> &'a Books {
+        self.view.world.books
+    }
+
+    /// The order's lifecycle.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        self.view.world.life
+    }
+
+    /// What stands open in the order.
+    #[must_use]
+    pub fn standing(&self) -> &'a Standing {
+        self.view.world.standing
+    }
+
+    /// The policy the order was placed under.
+    #[must_use]
+    pub fn policy(&self) -> &'a <R::M as Machine>::Policy {
+        self.view.policy
+    }
+
+    /// The instances of the same machine and placement.
+    #[must_use]
+    pub fn siblings(&self) -> &'a View<'a, R::M> {
+        self.view
+    }
+
+    /// An instant `ms` milliseconds from now, at least one.
+    #[must_use]
+    pub fn after_ms(&self, ms: u64) -> Deadline {
+        Deadline(self.now().saturating_add(Duration::from_millis(ms.max(1))))
+    }
+
+    /// An instant.
+    ///
+    /// # Errors
+    ///
+    /// [`Past`] when it is not after now.
+    pub fn at(&self, instant: Timestamp) -> Result<Deadline, Past> {
+        if instant > self.now() {
+            Ok(Deadline(instant))
+        } else {
+            Err(Past { at: instant })
+        }
+    }
+
+    /// Wants an effect; its key is that of this operation, and stays with it over every retry and restart.
+    pub fn want<X: EmittedBy<R>>(&mut self, effect: X) {
+        self.want_nth(0, effect);
+    }
+
+    /// Wants the `n`th operation of a kind: another number is another operation, the same number the same one again.
+    pub fn want_nth<X: EmittedBy<R>>(&mut self, n: u32, effect: X) {
+        self.out.effects.push((effect.effect(), n));
+    }
+
+    /// Posts. An amount of zero writes nothing and counts as posted.
+    pub fn post<P: Post + PostedBy<R>>(&mut self, posting: P) {
+        self.out.posted |= P::CODE.bit();
+        posting.postings(&mut self.out.postings);
+    }
+
+    /// Asks another machine, through the route the pipeline declares.
+    pub fn ask<A: AskedBy<R>>(&mut self, ask: A) {
+        self.out.asks.push(Box::new(ask));
+    }
+
+    /// Holds the order and raises it to a person: commands that move money or goods are refused until it is released.
+    pub fn hold(&mut self, code: &'static str, detail: impl Into<String>) {
+        self.out.holds.push((code, detail.into()));
+    }
+
+    /// A proof that the row needs; checked before the handler runs.
+    #[must_use]
+    pub fn proof<P: Proof>(&self) -> &'a P
+    where
+        R: Uses<P>,
+    {
+        self.view
+            .world
+            .proofs
+            .get::<P>()
+            .expect("the step checks a row's proofs before its handler runs")
+    }
+
+    /// A proof that this machine knows of, while it holds.
+    #[must_use]
+    pub fn seen<P: Proof>(&self) -> Option<&'a P>
+    where
+        R::M: Knows<P>,
+    {
+        self.view.world.proofs.get::<P>()
+    }
+
+    /// Whether every proof that this machine needs holds.
+    #[must_use]
+    pub fn gates_open(&self) -> bool {
+        R::M::GRAPH.needs.iter().all(|p| self.view.world.proofs.holds(p))
+    }
+}

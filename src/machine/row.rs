@@ -1,0 +1,509 @@
+//! Rows as traits: what a handler may be written for, and what it may do.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::codec::CodecError;
+use super::cx::{Cx, Deadline, Out, Proofs, View};
+use super::effect::{Exhausted, Fault};
+use super::graph::Graph;
+use crate::id::Key;
+use crate::money::Money;
+
+/// What states, inputs, effects and policies are: plain data that can be stored.
+pub trait Plain:
+    Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static> Plain
+    for T
+{
+}
+
+/// Why a handler refuses a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// A stable word to match on: `exceeds_captured`.
+    pub code: &'static str,
+    /// The numbers, for people.
+    pub detail: String,
+}
+
+/// Refuses a command.
+///
+/// # Errors
+///
+/// Always: that is what it is for.
+pub fn refuse<R: Row>(code: &'static str, detail: impl Into<String>) -> Answer<R> {
+    Err(Refusal {
+        code,
+        detail: detail.into(),
+    })
+}
+
+// ---- classes: only commands can be refused
+
+/// Marks an input someone asks for.
+#[derive(Debug)]
+pub struct Command;
+/// Marks an input the outside said.
+#[derive(Debug)]
+pub struct Outcome;
+/// Marks an instant that passed.
+#[derive(Debug)]
+pub struct Timer;
+/// Marks a change of a proof, or what a sibling asked.
+#[derive(Debug)]
+pub struct Signal;
+
+/// The class and place of an input within a machine.
+pub trait InputOf<M> {
+    /// [`Command`], [`Outcome`], [`Timer`] or [`Signal`].
+    type Class;
+    /// Its index.
+    const IX: u8;
+}
+
+/// Inputs that can be refused.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` already happened: only commands can be refused",
+    label = "not a `command` in the table",
+    note = "write `impl On<{Self}>`, whose handler has no error; what nobody wants is `ignore` or `alarm`"
+)]
+pub trait IsCommand<M> {}
+
+/// Money that evidence says moved outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moved {
+    /// None did.
+    Nothing,
+    /// It came to a channel.
+    In(crate::id::Channel, Money),
+    /// It left a channel.
+    Out(crate::id::Channel, Money),
+}
+
+/// What the outside said.
+///
+/// `moved` is what an alarm books: money that came goes to suspense, money that left is booked as unexplained.
+/// `identity` names the fact itself, not the message that carried it, so that the same capture told by the answer, a
+/// webhook and an inquiry is booked once. Without an identity every message stands for itself.
+pub trait Evidence: Plain {
+    /// The money that moved.
+    fn moved(&self) -> Moved {
+        Moved::Nothing
+    }
+    /// The fact, for instance the gateway's reference and the amount.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a stage yields to later stages: a pure fold over its instances and the books, evaluated anew in every step.
+pub trait Proof: Clone + Debug + PartialEq + Send + Sync + 'static {
+    /// The name of the proof, one in the whole pipeline.
+    const NAME: &'static str;
+}
+
+/// A row, as a type.
+pub trait Row {
+    /// Its machine.
+    type M: Machine;
+    /// The class of its input.
+    type Class;
+    /// Its place in [`Graph::rows`].
+    const IX: usize;
+}
+
+/// A pair of a state (or group, or `New`) and an input that the table has a row for.
+#[diagnostic::on_unimplemented(
+    message = "the table declares no row `{Self} + {E}`",
+    label = "no such row in `machine!`"
+)]
+pub trait HasRow<E, M: Machine = <Self as Home>::M> {
+    /// The row.
+    type R: Row<M = M>;
+}
+
+/// The machine a state belongs to.
+pub trait Home {
+    /// The machine.
+    type M: Machine;
+}
+
+/// The row leads to `T`.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` is not a declared target of this row",
+    label = "not after `=>` in the table"
+)]
+pub trait Goto<T>: Row {}
+
+/// The row declares this effect.
+#[diagnostic::on_unimplemented(
+    message = "this row does not declare the effect `{Self}`",
+    label = "not after `/` in the table"
+)]
+pub trait EmittedBy<R: Row> {
+    /// The effect as the machine's enum.
+    fn effect(self) -> <R::M as Machine>::Fx;
+}
+
+/// The row declares this posting.
+#[diagnostic::on_unimplemented(
+    message = "this row does not declare the posting `{Self}`",
+    label = "not after `!` in the table"
+)]
+pub trait PostedBy<R: Row> {}
+
+/// The row declares that it asks this.
+#[diagnostic::on_unimplemented(
+    message = "this row does not declare that it asks `{Self}`",
+    label = "not after `?` in the table"
+)]
+pub trait AskedBy<R: Row>: Any + Debug + Send + Sync {}
+
+/// The row declares this proof.
+#[diagnostic::on_unimplemented(
+    message = "this row does not declare the proof `{P}`",
+    label = "not in `[..]` in the table"
+)]
+pub trait Uses<P>: Row {}
+
+/// The machine knows of this proof: it needs, hears or yields it.
+#[diagnostic::on_unimplemented(
+    message = "this machine does not know the proof `{P}`",
+    label = "neither in `needs` nor in `hears`"
+)]
+pub trait Knows<P> {}
+
+/// States that do not wait.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` waits, so entering it takes an instant",
+    label = "a `wait` or `busy` state",
+    note = "write `until(cx.after_ms(..), {Self} {{ .. }})`"
+)]
+pub trait Untimed<M> {}
+
+/// States that wait.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not wait: it takes no instant",
+    label = "neither `wait` nor `busy`"
+)]
+pub trait Timed<M> {
+    /// One instant per declared timer.
+    type At: Instants;
+    /// The timers, by input index.
+    const TIMERS: &'static [u8];
+}
+
+/// One instant per timer of a state.
+pub trait Instants {
+    /// In the order of the table.
+    fn list(self) -> Vec<Deadline>;
+}
+impl Instants for Deadline {
+    fn list(self) -> Vec<Deadline> {
+        vec![self]
+    }
+}
+impl Instants for (Deadline, Deadline) {
+    fn list(self) -> Vec<Deadline> {
+        vec![self.0, self.1]
+    }
+}
+impl Instants for (Deadline, Deadline, Deadline) {
+    fn list(self) -> Vec<Deadline> {
+        vec![self.0, self.1, self.2]
+    }
+}
+
+/// Classes whose rows may keep the instants that are set: all but timers, whose instant has passed.
+#[diagnostic::on_unimplemented(
+    message = "a timer's own row cannot `stay`: its instant has passed",
+    label = "this row is on a `timer`",
+    note = "write `until(..)` with a new instant"
+)]
+pub trait MayStay {}
+impl MayStay for Command {}
+impl MayStay for Outcome {}
+impl MayStay for Signal {}
+
+/// A state as a value of its machine's enum.
+pub trait StateOf<M: Machine>: Clone {
+    /// The enum.
+    fn wrap(self) -> M::State;
+}
+
+/// What a row starts from, read out of the machine's enum.
+pub trait Part<M: Machine>: Sized {
+    /// Itself, if the state is one of these.
+    fn of(state: Option<&M::State>) -> Option<Self>;
+}
+
+/// The instants of the next state.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Due {
+    /// As they were.
+    Keep,
+    /// These.
+    Set(Vec<(u8, Deadline)>),
+}
+
+/// Where a handler goes.
+#[derive(Debug)]
+#[must_use]
+pub struct Next<R: Row> {
+    state: <R::M as Machine>::State,
+    due: Due,
+}
+
+impl<R: Row> Next<R> {
+    #[doc(hidden)]
+    pub fn take(self) -> (<R::M as Machine>::State, Due) {
+        (self.state, self.due)
+    }
+}
+
+/// What a command's handler returns.
+pub type Answer<R> = Result<Next<R>, Refusal>;
+
+/// Enters a state that does not wait.
+pub fn to<R: Goto<T>, T: Untimed<R::M> + StateOf<R::M>>(state: T) -> Next<R> {
+    Next {
+        state: state.wrap(),
+        due: Due::Set(Vec::new()),
+    }
+}
+
+/// Enters a state that waits, at most until `at`.
+pub fn until<R: Goto<T>, T: Timed<R::M> + StateOf<R::M>>(at: T::At, state: T) -> Next<R> {
+    Next {
+        state: state.wrap(),
+        due: Due::Set(T::TIMERS.iter().copied().zip(at.list()).collect()),
+    }
+}
+
+/// A row back to its own state: keeps the instants that are set.
+pub fn stay<R, T: StateOf<R::M>>(state: T) -> Next<R>
+where
+    R: Goto<T>,
+    R::Class: MayStay,
+{
+    Next {
+        state: state.wrap(),
+        due: Due::Keep,
+    }
+}
+
+/// Handles a command.
+#[diagnostic::on_unimplemented(
+    message = "row `{Self} + {E}` is declared but has no handler",
+    note = "write `impl Decide<{E}> for {Self}`"
+)]
+pub trait Decide<E: IsCommand<M>, M: Machine = <Self as Home>::M>: HasRow<E, M> + Sized {
+    /// Decides: the next state, or a refusal that leaves the order as it was.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] of the handler's own.
+    fn decide(&self, command: &E, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R>;
+}
+
+/// Handles evidence, a timer or a signal.
+#[diagnostic::on_unimplemented(
+    message = "row `{Self} + {E}` is declared but has no handler",
+    note = "write `impl On<{E}> for {Self}`"
+)]
+pub trait On<E, M: Machine = <Self as Home>::M>: HasRow<E, M> + Sized {
+    /// The next state.
+    fn on(&self, input: &E, cx: &mut Cx<'_, Self::R>) -> Next<Self::R>;
+}
+
+/// Which instances a signal opens, for rows `New + Signal` that a proof sends.
+pub trait Opens<E, M: Machine> {
+    /// Keys; those that exist already are not opened again.
+    fn keys(view: &View<'_, M>) -> Vec<Key>;
+}
+
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "row `{Self} + {E}` is declared but has no handler",
+    note = "a command takes `impl Decide<{E}> for {Self}`, all else `impl On<{E}> for {Self}`"
+)]
+pub trait Handle<C, E, M: Machine>: HasRow<E, M> {
+    fn run(&self, e: &E, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R>;
+}
+impl<S: Decide<E, M>, E: IsCommand<M>, M: Machine> Handle<Command, E, M> for S {
+    fn run(&self, e: &E, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        self.decide(e, cx)
+    }
+}
+impl<S: On<E, M>, E, M: Machine> Handle<Outcome, E, M> for S {
+    fn run(&self, e: &E, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(self.on(e, cx))
+    }
+}
+impl<S: On<E, M>, E, M: Machine> Handle<Timer, E, M> for S {
+    fn run(&self, e: &E, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(self.on(e, cx))
+    }
+}
+impl<S: On<E, M>, E, M: Machine> Handle<Signal, E, M> for S {
+    fn run(&self, e: &E, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(self.on(e, cx))
+    }
+}
+
+/// Yields a proof: a pure fold over the machine's instances and the books.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` yields `{P}` and has no fold for it",
+    note = "write `impl Fold<{P}> for {Self}`"
+)]
+pub trait Fold<P: Proof>: Machine {
+    /// The proof, while it holds.
+    fn fold(view: &View<'_, Self>) -> Option<P>;
+}
+
+/// What a typed step found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Hit<S> {
+    /// A row fired.
+    Moved {
+        /// The row.
+        row: usize,
+        /// The next state.
+        state: S,
+        /// Its instants.
+        due: Due,
+    },
+    /// Nothing changes: listed under `ignore`.
+    Ignored,
+    /// Waits until the state changes: listed under `defer`.
+    Deferred,
+    /// Less than what is held already, or no news: decided by rank.
+    Stale,
+    /// Listed under `alarm`, or evidence of the rank that is held that says something else.
+    Alarmed,
+}
+
+/// Why a typed step changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// The table has no row for this command here.
+    NoRow,
+    /// The row needs a proof that does not hold.
+    Lacks(&'static str),
+    /// The handler refused.
+    Refused(Refusal),
+}
+
+/// A machine: what [`machine!`](crate::machine!) makes of a table.
+pub trait Machine: Sized + Debug + 'static {
+    /// Its states.
+    type State: Clone + Debug + PartialEq + Send + Sync + 'static;
+    /// Its inputs.
+    type Input: Clone + Debug + PartialEq + Send + Sync + 'static;
+    /// Its effects.
+    type Fx: Clone + Debug + PartialEq + Send + Sync + 'static;
+    /// Its policy: data, kept with the order when it is placed.
+    type Policy: Plain;
+    /// Proofs that must be yielded before it is placed.
+    type Needs;
+    /// Proofs it yields.
+    type Yields;
+    /// Whether it takes money.
+    type Takes;
+    /// Whether it gives money back.
+    type Gives;
+    /// Whether it holds authorisations.
+    type Holds;
+    /// Whether it releases them.
+    type Frees;
+    /// The table.
+    const GRAPH: &'static Graph;
+    /// The version of the policy's stored form.
+    const POLICY_VERSION: u16;
+
+    /// Steps one instance.
+    ///
+    /// # Errors
+    ///
+    /// [`Step`], for commands only; the caller treats any other as a fault of the kernel.
+    fn step(
+        state: Option<&Self::State>,
+        input: &Self::Input,
+        key: Key,
+        view: &View<'_, Self>,
+        out: &mut Out<Self>,
+    ) -> Result<Hit<Self::State>, Step>;
+    /// The index of a state.
+    fn state_ix(state: &Self::State) -> u8;
+    /// The index of an input.
+    fn input_ix(input: &Self::Input) -> u8;
+    /// The index of an effect.
+    fn effect_ix(effect: &Self::Fx) -> u8;
+    /// The input that says the answer to an effect was lost.
+    fn unknown(effect: u8, fault: Fault) -> Option<Self::Input>;
+    /// The input that says the attempts of an effect are used up.
+    fn exhausted(effect: u8, spent: Exhausted) -> Option<Self::Input>;
+    /// Adds the proofs that hold.
+    fn yields(view: &View<'_, Self>, proofs: &mut Proofs);
+    /// Keys that a signal sent by a proof opens.
+    fn opens(input: u8, view: &View<'_, Self>) -> Vec<Key>;
+    /// The timer or proof signal of an index.
+    fn plain_input(ix: u8) -> Option<Self::Input>;
+    /// The money and the identity of evidence.
+    fn fact(input: &Self::Input) -> (Moved, Option<String>);
+    /// An input from its parts, as adapters and routes hand them over.
+    fn input_of(told: Box<dyn Any + Send + Sync>) -> Option<Self::Input>;
+    /// A single effect as the type its adapter is registered for.
+    fn effect_value(effect: &Self::Fx) -> Box<dyn Any + Send + Sync>;
+    /// Writes a state's data as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] when it has a value that JSON cannot hold.
+    fn save_state(state: &Self::State, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    /// Reads a state, of this version or an older one.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`].
+    fn load_state(name: &str, version: u16, json: &str) -> Result<Self::State, CodecError>;
+    /// Writes an input's data as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`].
+    fn save_input(input: &Self::Input, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    /// Reads an input.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`].
+    fn load_input(name: &str, version: u16, json: &str) -> Result<Self::Input, CodecError>;
+    /// Writes an effect's data as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`].
+    fn save_effect(effect: &Self::Fx, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    /// Reads an effect.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`].
+    fn load_effect(name: &str, version: u16, json: &str) -> Result<Self::Fx, CodecError>;
+    /// Reads a policy.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`].
+    fn load_policy(version: u16, json: &str) -> Result<Self::Policy, CodecError>;
+}

@@ -1,0 +1,465 @@
+//! The `machine!` table.
+
+/// Declares a machine. See the [module's documentation](crate::machine) for the grammar, and
+/// [`stage::payment`](crate::stage::payment) for a full one.
+#[macro_export]
+macro_rules! machine {
+    (
+        $(#[$meta:meta])*
+        $vis:vis mod $m:ident = $name:literal v $ver:literal;
+        policy $policy:ty $(, v $pv:literal $(<- $pold:ident)+)?;
+        $(needs $($need:ty),+;)?
+        $(hears $($hear:ty),+;)?
+        $(yields $($yield:ty),+;)?
+        effects { $(
+            $fx:ident $(($mode:ident))? $(v $fv:literal $(<- $fold:ident)+)?
+                => done $($ok:ident)|+, declined $no:ident, unknown $lost:ident, exhausted $spent:ident;
+        )* }
+        $(asks { $($ask:ident),+ $(,)? })?
+        $(opens { $($op:ident),+ $(,)? })?
+        inputs { $($class:ident $(
+            $in:ident $(= $inname:literal)? $(@ $inrank:literal)? $(v $iv:literal $(<- $iold:ident)+)?
+                $((on $ph:ident $($pr:ty)?))?
+        ),+;)* }
+        states { $(
+            $st:ident $(= $stname:literal)? : $kind:ident $(($($dl:ident),+))? $(@ $strank:literal)?
+                $(v $sv:literal $(<- $sold:ident)+)?
+        ),* $(,)? }
+        $(groups { $($g:ident = $($gm:ident)|+;)* })?
+        rows { $(
+            $from:ident + $on:ident $([$($use:ty),+])? => $($to:ident)|+
+                $(/ $($rfx:ident),+)? $(! $($may:ident),+)? $(!! $($must:ident),+)? $(? $($rask:ident),+)?;
+        )* }
+        $(ignore { $($is:ident + $($ie:ident)|+;)* })?
+        $(defer { $($ds:ident + $($de:ident)|+;)* })?
+        $(alarm { $($als:ident + $($ale:ident)|+;)* })?
+    ) => {
+        $(#[$meta])*
+        #[allow(non_upper_case_globals, non_camel_case_types, unused_variables, unused_mut, unused_imports,
+                clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+        $vis mod $m {
+            use super::*;
+            use $crate::machine::graph::NEW;
+            use $crate::machine::Machine as _;
+
+            /// The states, as stored.
+            #[derive(Debug, Clone, PartialEq)]
+            pub enum State { $($st(super::$st)),* }
+            /// The inputs, as stored.
+            #[derive(Debug, Clone, PartialEq)]
+            pub enum Input { $($($in(super::$in),)+)* }
+            /// The effects, as stored.
+            #[derive(Debug, Clone, PartialEq)]
+            pub enum Fx { $($fx(super::$fx)),* }
+            /// Where an instance comes from.
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct New;
+            /// The machine.
+            #[derive(Debug)]
+            pub struct M;
+
+            mod ix {
+                #[allow(dead_code)] pub enum S { $($st),* }
+                #[allow(dead_code)] pub enum E { $($($in,)+)* }
+                #[allow(dead_code)] pub enum F { $($fx),* }
+            }
+            #[allow(dead_code)]
+            mod bit {
+                pub const New: u64 = $crate::machine::graph::NEW;
+                $(pub const $st: u64 = 1 << super::ix::S::$st as u8;)*
+                $($(pub const $g: u64 = 0 $(| $gm)+;)*)?
+            }
+
+            /// The table.
+            pub const GRAPH: $crate::machine::Graph = $crate::machine::Graph {
+                name: $name,
+                version: $ver,
+                needs: &[$($(<$need as $crate::machine::Proof>::NAME),+)?],
+                hears: &[$($(<$hear as $crate::machine::Proof>::NAME),+)?],
+                yields: &[$($(<$yield as $crate::machine::Proof>::NAME),+)?],
+                states: &[$($crate::machine::graph::StateSpec {
+                    name: $crate::machine!(@name $st $($stname)?),
+                    kind: $crate::machine!(@kind $kind),
+                    timers: 0 $($(| 1 << ix::E::$dl as u8)+)?,
+                    rank: 0 $(+ $strank)?,
+                    version: $crate::machine!(@version $($sv)?),
+                }),*],
+                inputs: &[$($($crate::machine::graph::InputSpec {
+                    name: $crate::machine!(@name $in $($inname)?),
+                    class: $crate::machine!(@class $class),
+                    rank: $crate::machine!(@rank $($inrank)?),
+                    trigger: $crate::machine!(@trigger $(($ph $($pr)?))?),
+                    version: $crate::machine!(@version $($iv)?),
+                },)+)*],
+                effects: &[$($crate::machine::graph::EffectSpec {
+                    name: stringify!($fx),
+                    mode: $crate::machine!(@mode $($mode)?),
+                    done: &[$(stringify!($ok)),+],
+                    declined: stringify!($no),
+                    unknown: stringify!($lost),
+                    exhausted: stringify!($spent),
+                    version: $crate::machine!(@version $($fv)?),
+                }),*],
+                asks: &[$($(stringify!($ask)),+)?],
+                opens: 0 $($(| 1 << ix::E::$op as u8)+)?,
+                rows: &[$($crate::machine::graph::RowSpec {
+                    from: bit::$from,
+                    from_name: stringify!($from),
+                    on: ix::E::$on as u8,
+                    to: 0 $(| bit::$to)+,
+                    uses: &[$($(<$use as $crate::machine::Proof>::NAME),+)?],
+                    effects: &[$($(stringify!($rfx)),+)?],
+                    may: 0 $($(| $crate::ledger::Code::$may.bit())+)?,
+                    must: 0 $($(| $crate::ledger::Code::$must.bit())+)?,
+                    asks: &[$($(stringify!($rask)),+)?],
+                }),*],
+                ignore: &[$($((bit::$is, 0 $(| 1 << ix::E::$ie as u8)+)),*)?],
+                defer: &[$($((bit::$ds, 0 $(| 1 << ix::E::$de as u8)+)),*)?],
+                alarm: &[$($((bit::$als, 0 $(| 1 << ix::E::$ale as u8)+)),*)?],
+            };
+            const _: () = $crate::machine::graph::check(&GRAPH);
+
+            $($(
+                impl $crate::machine::InputOf<M> for super::$in {
+                    type Class = $crate::machine!(@marker $class);
+                    const IX: u8 = ix::E::$in as u8;
+                }
+                impl From<super::$in> for Input { fn from(x: super::$in) -> Self { Input::$in(x) } }
+                $crate::machine!(@command $class $in);
+                $crate::machine!(@evidence $class $in);
+            )+)*
+            $(
+                impl $crate::machine::Home for super::$st { type M = M; }
+                impl $crate::machine::StateOf<M> for super::$st { fn wrap(self) -> State { State::$st(self) } }
+                impl $crate::machine::Part<M> for super::$st {
+                    fn of(s: Option<&State>) -> Option<Self> {
+                        match s { Some(State::$st(x)) => Some(x.clone()), _ => None }
+                    }
+                }
+                $crate::machine!(@timed $st $kind $($($dl)+)?);
+            )*
+            impl $crate::machine::Home for New { type M = M; }
+            impl $crate::machine::Part<M> for New {
+                fn of(s: Option<&State>) -> Option<Self> { s.is_none().then_some(New) }
+            }
+            $($(
+                /// A group of states.
+                #[derive(Debug, Clone, PartialEq)]
+                pub enum $g { $($gm(super::$gm)),+ }
+                impl $crate::machine::Home for $g { type M = M; }
+                impl $crate::machine::Part<M> for $g {
+                    fn of(s: Option<&State>) -> Option<Self> {
+                        match s { $(Some(State::$gm(x)) => Some($g::$gm(x.clone())),)+ _ => None }
+                    }
+                }
+            )*)?
+
+            /// What an adapter answers when it happened, per effect.
+            pub mod done {
+                use super::super as host;
+                $(
+                    #[derive(Debug, Clone, PartialEq)]
+                    pub enum $fx { $($ok(host::$ok)),+ }
+                    impl From<$fx> for $crate::machine::Told {
+                        fn from(x: $fx) -> Self {
+                            match x { $($fx::$ok(v) => $crate::machine::Told(Box::new(v))),+ }
+                        }
+                    }
+                    $(impl From<host::$ok> for $fx { fn from(x: host::$ok) -> Self { $fx::$ok(x) } })+
+                )*
+            }
+            $(impl $crate::machine::Effect for super::$fx {
+                const NAME: &'static str = concat!($name, "/", stringify!($fx));
+                type Done = done::$fx;
+                type Declined = super::$no;
+                type Unknown = super::$lost;
+                type Exhausted = super::$spent;
+            })*
+
+            $(const _: () = {
+                #[derive(Debug)]
+                pub struct R;
+                impl $crate::machine::Row for R {
+                    type M = M;
+                    type Class = <super::$on as $crate::machine::InputOf<M>>::Class;
+                    const IX: usize = row_ix(bit::$from, ix::E::$on as u8);
+                }
+                $(impl $crate::machine::Goto<$to> for R {})+
+                $($(impl $crate::machine::EmittedBy<R> for super::$rfx { fn effect(self) -> Fx { Fx::$rfx(self) } })+)?
+                $($(impl $crate::machine::PostedBy<R> for $crate::ledger::$may {})+)?
+                $($(impl $crate::machine::PostedBy<R> for $crate::ledger::$must {})+)?
+                $($(impl $crate::machine::AskedBy<R> for super::$rask {})+)?
+                $($(impl $crate::machine::Uses<$use> for R {})+)?
+                impl $crate::machine::HasRow<super::$on, M> for $from { type R = R; }
+            };)*
+            const fn row_ix(from: u64, on: u8) -> usize {
+                let mut i = 0;
+                while i < GRAPH.rows.len() {
+                    if GRAPH.rows[i].from == from && GRAPH.rows[i].on == on { return i; }
+                    i += 1;
+                }
+                usize::MAX
+            }
+            $($(impl $crate::machine::Knows<$need> for M {})+)?
+            $($(impl $crate::machine::Knows<$hear> for M {})+)?
+
+            impl M {
+                /// Addresses a command to an instance.
+                pub fn command<C>(key: impl Into<$crate::id::Key>, command: C) -> $crate::machine::Call
+                where C: $crate::machine::IsCommand<M> + Into<Input> {
+                    $crate::machine::Call::new::<M>(key.into(), command.into())
+                }
+                /// Addresses evidence to an instance.
+                pub fn evidence<E>(key: impl Into<$crate::id::Key>, evidence: E) -> $crate::machine::Call
+                where E: $crate::machine::Evidence + Into<Input> {
+                    $crate::machine::Call::new::<M>(key.into(), evidence.into())
+                }
+                /// Places the machine, under its own name, with a policy.
+                pub fn with(policy: $policy) -> $crate::machine::Placement<M> {
+                    $crate::machine::Placement::new(policy)
+                }
+            }
+
+            impl $crate::machine::Machine for M {
+                type State = State;
+                type Input = Input;
+                type Fx = Fx;
+                type Policy = $policy;
+                type Needs = $crate::machine!(@list $($($need,)+)?);
+                type Yields = $crate::machine!(@list $($($yield,)+)?);
+                type Takes = $crate::machine::place::Bit<{
+                    $crate::machine::graph::posts(&GRAPH, $crate::machine::graph::TAKES) }>;
+                type Gives = $crate::machine::place::Bit<{
+                    $crate::machine::graph::posts(&GRAPH, $crate::machine::graph::GIVES) }>;
+                type Holds = $crate::machine::place::Bit<{
+                    $crate::machine::graph::posts(&GRAPH, $crate::ledger::Code::P1.bit()) }>;
+                type Frees = $crate::machine::place::Bit<{
+                    $crate::machine::graph::posts(&GRAPH, $crate::ledger::Code::P2.bit()) }>;
+                const GRAPH: &'static $crate::machine::Graph = &GRAPH;
+                const POLICY_VERSION: u16 = $crate::machine!(@version $($pv)?);
+
+                fn step(
+                    state: Option<&State>,
+                    input: &Input,
+                    key: $crate::id::Key,
+                    view: &$crate::machine::View<'_, M>,
+                    out: &mut $crate::machine::Out<M>,
+                ) -> Result<$crate::machine::Hit<State>, $crate::machine::Step> {
+                    let b = state.map_or(NEW, |s| 1 << M::state_ix(s));
+                    $(if bit::$from & b != 0 && let Input::$on(ev) = input
+                        && let Some(st) = <$from as $crate::machine::Part<M>>::of(state)
+                    {
+                        $($(if view.world.proofs.get::<$use>().is_none() {
+                            return Err($crate::machine::Step::Lacks(<$use as $crate::machine::Proof>::NAME));
+                        })+)?
+                        let mut cx = $crate::machine::Cx::<
+                            <$from as $crate::machine::HasRow<super::$on, M>>::R,
+                        >::new(key, view, out);
+                        let next = <$from as $crate::machine::Handle<
+                            <super::$on as $crate::machine::InputOf<M>>::Class, super::$on, M,
+                        >>::run(&st, ev, &mut cx).map_err($crate::machine::Step::Refused)?;
+                        cx.settle(&GRAPH);
+                        let (state, due) = next.take();
+                        return Ok($crate::machine::Hit::Moved {
+                            row: <<$from as $crate::machine::HasRow<super::$on, M>>::R as $crate::machine::Row>::IX,
+                            state,
+                            due,
+                        });
+                    })*
+                    let i = M::input_ix(input);
+                    if $crate::machine::Graph::listed(GRAPH.ignore, b, i) {
+                        return Ok($crate::machine::Hit::Ignored);
+                    }
+                    if $crate::machine::Graph::listed(GRAPH.defer, b, i) {
+                        return Ok($crate::machine::Hit::Deferred);
+                    }
+                    if $crate::machine::Graph::listed(GRAPH.alarm, b, i) {
+                        return Ok($crate::machine::Hit::Alarmed);
+                    }
+                    let spec = &GRAPH.inputs[usize::from(i)];
+                    let held = state.map_or(0, |s| GRAPH.states[usize::from(M::state_ix(s))].rank);
+                    match spec.rank {
+                        // Money is never dropped, however late the word of it comes.
+                        Some(rank) if rank <= held => match M::fact(input).0 {
+                            $crate::machine::Moved::Nothing => Ok($crate::machine::Hit::Stale),
+                            _ => Ok($crate::machine::Hit::Alarmed),
+                        },
+                        _ => Err($crate::machine::Step::NoRow),
+                    }
+                }
+
+                fn state_ix(state: &State) -> u8 { match *state { $(State::$st(_) => ix::S::$st as u8),* } }
+                fn input_ix(input: &Input) -> u8 { match *input { $($(Input::$in(_) => ix::E::$in as u8,)+)* } }
+                fn effect_ix(effect: &Fx) -> u8 { match *effect { $(Fx::$fx(_) => ix::F::$fx as u8),* } }
+
+                fn unknown(effect: u8, fault: $crate::machine::Fault) -> Option<Input> {
+                    $(if effect == ix::F::$fx as u8 {
+                        return Some(Input::$lost(<super::$lost as From<$crate::machine::Fault>>::from(fault)));
+                    })*
+                    None
+                }
+                fn exhausted(effect: u8, spent: $crate::machine::Exhausted) -> Option<Input> {
+                    $(if effect == ix::F::$fx as u8 {
+                        return Some(Input::$spent(
+                            <super::$spent as From<$crate::machine::Exhausted>>::from(spent)));
+                    })*
+                    None
+                }
+
+                fn yields(view: &$crate::machine::View<'_, M>, proofs: &mut $crate::machine::Proofs) {
+                    $($(if let Some(p) = <M as $crate::machine::Fold<$yield>>::fold(view) { proofs.grant(p); })+)?
+                }
+                fn opens(input: u8, view: &$crate::machine::View<'_, M>) -> Vec<$crate::id::Key> {
+                    $($(if input == ix::E::$op as u8 {
+                        return <New as $crate::machine::Opens<super::$op, M>>::keys(view);
+                    })+)?
+                    Vec::new()
+                }
+                fn plain_input(at: u8) -> Option<Input> {
+                    $($($crate::machine!(@plain $class $in at ($($ph)?));)+)*
+                    None
+                }
+                fn fact(input: &Input) -> ($crate::machine::Moved, Option<String>) {
+                    match input { $($(Input::$in(x) => $crate::machine!(@fact $class x),)+)* }
+                }
+                fn input_of(told: Box<dyn std::any::Any + Send + Sync>) -> Option<Input> {
+                    $($(let told = match told.downcast::<super::$in>() {
+                        Ok(x) => return Some(Input::$in(*x)),
+                        Err(other) => other,
+                    };)+)*
+                    None
+                }
+                fn effect_value(effect: &Fx) -> Box<dyn std::any::Any + Send + Sync> {
+                    match *effect { $(Fx::$fx(ref x) => Box::new(x.clone()),)* }
+                }
+                fn save_state(state: &State, out: &mut Vec<u8>) -> Result<(), $crate::machine::CodecError> {
+                    match *state { $(State::$st(ref x) =>
+                        $crate::machine::save($crate::machine!(@name $st $($stname)?), x, out),)* }
+                }
+                fn load_state(name: &str, version: u16, json: &str)
+                    -> Result<State, $crate::machine::CodecError>
+                {
+                    $(if name == $crate::machine!(@name $st $($stname)?) {
+                        return $crate::machine::load::<super::$st>(
+                            $crate::machine!(@name $st $($stname)?), version, $crate::machine!(@version $($sv)?),
+                            &[$($(|j| serde_json_from::<super::$sold>(j).map(Into::into)),+)?], json,
+                        ).map(State::$st);
+                    })*
+                    Err($crate::machine::CodecError::Unknown {
+                        machine: $name, what: "state", name: name.to_owned() })
+                }
+                fn save_input(input: &Input, out: &mut Vec<u8>) -> Result<(), $crate::machine::CodecError> {
+                    match *input { $($(Input::$in(ref x) =>
+                        $crate::machine::save($crate::machine!(@name $in $($inname)?), x, out),)+)* }
+                }
+                fn load_input(name: &str, version: u16, json: &str)
+                    -> Result<Input, $crate::machine::CodecError>
+                {
+                    $($(if name == $crate::machine!(@name $in $($inname)?) {
+                        return $crate::machine::load::<super::$in>(
+                            $crate::machine!(@name $in $($inname)?), version, $crate::machine!(@version $($iv)?),
+                            &[$($(|j| serde_json_from::<super::$iold>(j).map(Into::into)),+)?], json,
+                        ).map(Input::$in);
+                    })+)*
+                    Err($crate::machine::CodecError::Unknown {
+                        machine: $name, what: "input", name: name.to_owned() })
+                }
+                fn save_effect(effect: &Fx, out: &mut Vec<u8>) -> Result<(), $crate::machine::CodecError> {
+                    match *effect { $(Fx::$fx(ref x) => $crate::machine::save(stringify!($fx), x, out),)* }
+                }
+                fn load_effect(name: &str, version: u16, json: &str)
+                    -> Result<Fx, $crate::machine::CodecError>
+                {
+                    $(if name == stringify!($fx) {
+                        return $crate::machine::load::<super::$fx>(
+                            stringify!($fx), version, $crate::machine!(@version $($fv)?),
+                            &[$($(|j| serde_json_from::<super::$fold>(j).map(Into::into)),+)?], json,
+                        ).map(Fx::$fx);
+                    })*
+                    Err($crate::machine::CodecError::Unknown {
+                        machine: $name, what: "effect", name: name.to_owned() })
+                }
+                fn load_policy(version: u16, json: &str) -> Result<$policy, $crate::machine::CodecError> {
+                    $crate::machine::load::<$policy>(
+                        $name, version, $crate::machine!(@version $($pv)?),
+                        &[$($(|j| serde_json_from::<super::$pold>(j).map(Into::into)),+)?], json,
+                    )
+                }
+            }
+            use $crate::machine::parse as serde_json_from;
+        }
+    };
+
+    (@name $id:ident) => { stringify!($id) };
+    (@name $id:ident $name:literal) => { $name };
+    (@version) => { 1 };
+    (@version $v:literal) => { $v };
+    (@kind wait) => { $crate::machine::Kind::Wait };
+    (@kind busy) => { $crate::machine::Kind::Busy };
+    (@kind rest) => { $crate::machine::Kind::Rest };
+    (@kind done) => { $crate::machine::Kind::Done };
+    (@kind fail) => { $crate::machine::Kind::Fail };
+    (@class command) => { $crate::machine::Class::Command };
+    (@class outcome) => { $crate::machine::Class::Outcome };
+    (@class timer) => { $crate::machine::Class::Timer };
+    (@class signal) => { $crate::machine::Class::Signal };
+    (@marker command) => { $crate::machine::Command };
+    (@marker outcome) => { $crate::machine::Outcome };
+    (@marker timer) => { $crate::machine::Timer };
+    (@marker signal) => { $crate::machine::Signal };
+    (@rank) => { None };
+    (@rank $r:literal) => { Some($r) };
+    (@mode) => { $crate::machine::Mode::Once };
+    (@mode repeat) => { $crate::machine::Mode::Repeat };
+    (@mode read) => { $crate::machine::Mode::Read };
+    (@trigger) => { $crate::machine::Trigger::Route };
+    (@trigger (granted)) => { $crate::machine::Trigger::NeedsGranted };
+    (@trigger (withdrawn)) => { $crate::machine::Trigger::NeedsWithdrawn };
+    (@trigger (granted $p:ty)) => { $crate::machine::Trigger::Granted(<$p as $crate::machine::Proof>::NAME) };
+    (@trigger (withdrawn $p:ty)) => { $crate::machine::Trigger::Withdrawn(<$p as $crate::machine::Proof>::NAME) };
+    (@command command $in:ident) => { impl $crate::machine::IsCommand<M> for super::$in {} };
+    (@command $c:ident $in:ident) => {};
+    (@evidence outcome $in:ident) => {
+        impl From<super::$in> for $crate::machine::Told {
+            fn from(x: super::$in) -> Self { $crate::machine::Told(Box::new(x)) }
+        }
+    };
+    (@evidence $c:ident $in:ident) => {};
+    (@fact outcome $x:ident) => { ($crate::machine::Evidence::moved($x), $crate::machine::Evidence::identity($x)) };
+    (@fact $c:ident $x:ident) => { { let _ = $x; ($crate::machine::Moved::Nothing, None) } };
+    (@timed $st:ident wait $t:ident) => { $crate::machine!(@one $st $t); };
+    (@timed $st:ident busy $t:ident) => { $crate::machine!(@one $st $t); };
+    (@timed $st:ident wait $t:ident $u:ident) => { $crate::machine!(@two $st $t $u); };
+    (@timed $st:ident busy $t:ident $u:ident) => { $crate::machine!(@two $st $t $u); };
+    (@timed $st:ident wait $t:ident $u:ident $w:ident) => { $crate::machine!(@three $st $t $u $w); };
+    (@timed $st:ident wait) => { compile_error!(concat!("`", stringify!($st), "` waits without a timer")); };
+    (@timed $st:ident busy) => { compile_error!(concat!("`", stringify!($st), "` is busy without a timer")); };
+    (@timed $st:ident $k:ident) => { impl $crate::machine::Untimed<M> for super::$st {} };
+    (@one $st:ident $t:ident) => {
+        impl $crate::machine::Timed<M> for super::$st {
+            type At = $crate::machine::Deadline;
+            const TIMERS: &'static [u8] = &[ix::E::$t as u8];
+        }
+    };
+    (@two $st:ident $t:ident $u:ident) => {
+        impl $crate::machine::Timed<M> for super::$st {
+            type At = ($crate::machine::Deadline, $crate::machine::Deadline);
+            const TIMERS: &'static [u8] = &[ix::E::$t as u8, ix::E::$u as u8];
+        }
+    };
+    (@three $st:ident $t:ident $u:ident $w:ident) => {
+        impl $crate::machine::Timed<M> for super::$st {
+            type At = ($crate::machine::Deadline, $crate::machine::Deadline, $crate::machine::Deadline);
+            const TIMERS: &'static [u8] = &[ix::E::$t as u8, ix::E::$u as u8, ix::E::$w as u8];
+        }
+    };
+    (@list) => { $crate::machine::place::Nil };
+    (@list $h:ty, $($t:ty,)*) => { $crate::machine::place::Cons<$h, $crate::machine!(@list $($t,)*)> };
+    (@plain timer $in:ident $at:ident ($($ph:ident)?)) => {
+        if $at == ix::E::$in as u8 { return Some(Input::$in(<super::$in as Default>::default())); }
+    };
+    (@plain signal $in:ident $at:ident ($ph:ident)) => {
+        if $at == ix::E::$in as u8 { return Some(Input::$in(<super::$in as Default>::default())); }
+    };
+    (@plain $c:ident $in:ident $at:ident ($($ph:ident)?)) => {};
+}

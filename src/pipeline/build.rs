@@ -1,0 +1,611 @@
+//! Composing a pipeline: what types can prove is proved by the builder's bounds, the rest by `build()`.
+
+use std::any::{Any, TypeId};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use petgraph::algo::toposort;
+use petgraph::graph::DiGraph;
+
+use super::lifecycle::{self, LifePolicy};
+use super::progress::{OpKey, Outstanding, Progress};
+use super::region::{Placed, Stage};
+use crate::clock::Timestamp;
+use crate::id::Key;
+use crate::machine::graph::Fnv;
+use crate::machine::place::{Bit, Cons, GivenBack, Join, Nil, Or, Released, Within};
+use crate::machine::{AskValue, Class, Graph, InputOf, Instance, Machine, Placement, Proof, Signal, Trigger, View, World};
+use crate::stage::proof::{Cancelling, GivesBack, TakesBack, Wanted};
+
+/// A composed pipeline. Cheap to share; the same value steps every order.
+pub struct Pipeline {
+    pub(crate) name: &'static str,
+    pub(crate) version: u32,
+    pub(crate) stages: Vec<Box<dyn Stage>>,
+    pub(crate) routes: Vec<Route>,
+    fingerprint: u64,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("places", &self.places())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a route makes of an ask: inputs for instances of its target.
+pub(crate) type Deliver = Box<
+    dyn Fn(&dyn Any, &At<'_>) -> Vec<(Key, Arc<dyn Any + Send + Sync>)> + Send + Sync,
+>;
+
+/// What a route may look at.
+pub(crate) struct At<'a> {
+    pub world: &'a World<'a>,
+    pub policy: &'a (dyn Any + Send + Sync),
+    pub region: &'a [Arc<Instance>],
+}
+
+pub(crate) struct Route {
+    pub spec: RouteSpec,
+    pub ask: TypeId,
+    pub to: usize,
+    pub deliver: Deliver,
+}
+
+/// A route, as drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// What is asked.
+    pub ask: &'static str,
+    /// The placement that hears it.
+    pub to: &'static str,
+    /// The signal it hears.
+    pub signal: &'static str,
+}
+
+/// A fault of a pipeline that only shows when all of it is there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildFault {
+    /// Two placements have one name.
+    #[error("two machines are placed as `{name}`")]
+    NameTwice {
+        /// The name.
+        name: &'static str,
+    },
+    /// A machine asks, and no route answers.
+    #[error("`{place}` asks `{ask}`, and no route carries it")]
+    Unrouted {
+        /// The placement.
+        place: &'static str,
+        /// What it asks.
+        ask: &'static str,
+    },
+    /// A route carries what nobody asks.
+    #[error("a route carries `{ask}` to `{to}`, and no machine asks it")]
+    Unasked {
+        /// What it carries.
+        ask: &'static str,
+        /// Where to.
+        to: &'static str,
+    },
+    /// A route leads to a machine that is not placed.
+    #[error("a route carries `{ask}` to `{to}`, which is not placed")]
+    Nowhere {
+        /// What it carries.
+        ask: &'static str,
+        /// Where to.
+        to: &'static str,
+    },
+    /// Routes run in a circle, so one step could go on for ever.
+    #[error("routes run in a circle through `{place}`")]
+    Circle {
+        /// A placement on the circle.
+        place: &'static str,
+    },
+    /// A machine hears of a proof that nothing yields.
+    #[error("`{place}` hears of `{proof}`, and nothing yields it")]
+    Unyielded {
+        /// The placement.
+        place: &'static str,
+        /// The proof.
+        proof: &'static str,
+    },
+    /// A proof is yielded, and nothing uses it.
+    #[error("`{place}` yields `{proof}`, and nothing uses it: use it, or say `.spare::<..>()`")]
+    Unused {
+        /// The placement.
+        place: &'static str,
+        /// The proof.
+        proof: &'static str,
+    },
+    /// Two placements yield one proof.
+    #[error("`{proof}` is yielded twice, by `{first}` and by `{second}`")]
+    YieldedTwice {
+        /// The proof.
+        proof: &'static str,
+        /// One placement.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A signal has no payload-free form, and neither a route nor a proof sends it.
+    #[error("nothing sends `{signal}` to `{place}`")]
+    Unsent {
+        /// The placement.
+        place: &'static str,
+        /// The signal.
+        signal: &'static str,
+    },
+    /// A policy cannot be stored.
+    #[error("the policy of `{place}` cannot be stored: {why}")]
+    Policy {
+        /// The placement.
+        place: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Every fault of a pipeline, at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the pipeline has {} faults: {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct BuildFaults(pub Vec<BuildFault>);
+
+/// A pipeline under construction. `Ev` is the list of proofs that are there, the rest whether money is taken, given
+/// back, held and released.
+pub struct Builder<Ev, Takes, Gives, Holds, Frees> {
+    inner: Parts,
+    types: PhantomData<fn() -> (Ev, Takes, Gives, Holds, Frees)>,
+}
+
+impl<Ev, T, G, H, F> fmt::Debug for Builder<Ev, T, G, H, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("name", &self.inner.name).finish_non_exhaustive()
+    }
+}
+
+struct Parts {
+    name: &'static str,
+    version: u32,
+    stages: Vec<Box<dyn Stage>>,
+    routes: Vec<PendingRoute>,
+    spare: Vec<&'static str>,
+}
+
+struct PendingRoute {
+    ask: TypeId,
+    ask_name: &'static str,
+    to: &'static str,
+    signal: &'static str,
+    deliver: Deliver,
+}
+
+/// The proofs of the lifecycle, which is part of every pipeline.
+pub(crate) type HallProofs = Cons<Wanted, Cons<Cancelling, Cons<TakesBack, Cons<GivesBack, Nil>>>>;
+
+/// Begins a pipeline. Its lifecycle machine is there from the start.
+#[must_use]
+pub fn pipeline(
+    name: &'static str,
+    version: u32,
+    life: LifePolicy,
+) -> Builder<HallProofs, Bit<false>, Bit<false>, Bit<false>, Bit<false>> {
+    let life = Placed::<lifecycle::lifecycle::M>::new(lifecycle::lifecycle::M::with(life));
+    Builder {
+        inner: Parts {
+            name,
+            version,
+            stages: vec![Box::new(life)],
+            routes: Vec::new(),
+            spare: Vec::new(),
+        },
+        types: PhantomData,
+    }
+}
+
+fn short(name: &'static str) -> &'static str {
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// A stage placed on this builder.
+type After<M, Ev, T, G, H, F> = Builder<
+    <<M as Machine>::Yields as Join<Ev>>::Out,
+    <T as Or<<M as Machine>::Takes>>::Out,
+    <G as Or<<M as Machine>::Gives>>::Out,
+    <H as Or<<M as Machine>::Holds>>::Out,
+    <F as Or<<M as Machine>::Frees>>::Out,
+>;
+
+impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
+    /// Places a stage after those that yield what it needs. `then` orders proofs, not time.
+    #[must_use]
+    pub fn then<M, I>(mut self, stage: Placement<M>) -> After<M, Ev, T, G, H, F>
+    where
+        M: Machine,
+        M::Needs: Within<Ev, I>,
+        M::Yields: Join<Ev>,
+        T: Or<M::Takes>,
+        G: Or<M::Gives>,
+        H: Or<M::Holds>,
+        F: Or<M::Frees>,
+    {
+        self.inner.stages.push(Box::new(Placed::<M>::new(stage)));
+        Builder { inner: self.inner, types: PhantomData }
+    }
+
+    /// Places a stage beside the flow: refunds, after-sales. The same as [`then`](Self::then), said for the reader.
+    #[must_use]
+    pub fn beside<M, I>(self, stage: Placement<M>) -> After<M, Ev, T, G, H, F>
+    where
+        M: Machine,
+        M::Needs: Within<Ev, I>,
+        M::Yields: Join<Ev>,
+        T: Or<M::Takes>,
+        G: Or<M::Gives>,
+        H: Or<M::Holds>,
+        F: Or<M::Frees>,
+    {
+        self.then(stage)
+    }
+
+    /// Carries what one machine asks to instances of another, as a signal, in the same commit.
+    #[must_use]
+    pub fn route<A, M, S>(
+        self,
+        keys: impl Fn(&A, &View<'_, M>) -> Vec<(Key, S)> + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: AskValue,
+        M: Machine,
+        S: InputOf<M, Class = Signal> + Into<M::Input>,
+    {
+        self.route_to::<A, M, S>(M::GRAPH.name, keys)
+    }
+
+    /// As [`route`](Self::route), to a placement under another name than its machine's.
+    #[must_use]
+    pub fn route_to<A, M, S>(
+        mut self,
+        to: &'static str,
+        keys: impl Fn(&A, &View<'_, M>) -> Vec<(Key, S)> + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: AskValue,
+        M: Machine,
+        S: InputOf<M, Class = Signal> + Into<M::Input>,
+    {
+        let deliver: Deliver = Box::new(move |ask, at| {
+            let ask = ask.downcast_ref::<A>().expect("a route hears the type it was declared for");
+            let policy = at
+                .policy
+                .downcast_ref::<M::Policy>()
+                .expect("an order's policies stand in the order of placement");
+            let view = View::<M>::new(at.world, policy, at.region);
+            keys(ask, &view)
+                .into_iter()
+                .map(|(k, s)| (k, Arc::new(s.into()) as Arc<dyn Any + Send + Sync>))
+                .collect()
+        });
+        self.inner.routes.push(PendingRoute {
+            ask: TypeId::of::<A>(),
+            ask_name: short(std::any::type_name::<A>()),
+            to,
+            signal: M::GRAPH.inputs.get(usize::from(S::IX)).map_or("?", |i| i.name),
+            deliver,
+        });
+        self
+    }
+
+    /// Says that a proof is yielded on purpose although nothing in this pipeline uses it.
+    #[must_use]
+    pub fn spare<P: Proof>(mut self) -> Self {
+        self.inner.spare.push(P::NAME);
+        self
+    }
+
+    /// Checks what only the whole shows, and gives the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildFaults`]: every fault at once.
+    pub fn build(self) -> Result<Pipeline, BuildFaults>
+    where
+        G: GivenBack<T>,
+        F: Released<H>,
+    {
+        self.inner.build()
+    }
+}
+
+impl Parts {
+    fn build(self) -> Result<Pipeline, BuildFaults> {
+        let mut faults = Vec::new();
+        self.names(&mut faults);
+        self.proofs(&mut faults);
+        self.asks(&mut faults);
+        self.circles(&mut faults);
+        for s in &self.stages {
+            if let Err(why) = s.save_policy() {
+                faults.push(BuildFault::Policy { place: s.name(), why: why.to_string() });
+            }
+        }
+        let at = |name: &str| self.stages.iter().position(|s| s.name() == name);
+        let mut routes = Vec::new();
+        let mut lost = Vec::new();
+        for r in &self.routes {
+            if at(r.to).is_none() {
+                lost.push(BuildFault::Nowhere { ask: r.ask_name, to: r.to });
+            }
+        }
+        faults.extend(lost);
+        if !faults.is_empty() {
+            return Err(BuildFaults(faults));
+        }
+        let places: Vec<&'static str> = self.stages.iter().map(|s| s.name()).collect();
+        for r in self.routes {
+            let Some(to) = places.iter().position(|p| *p == r.to) else { continue };
+            routes.push(Route {
+                spec: RouteSpec { ask: r.ask_name, to: r.to, signal: r.signal },
+                ask: r.ask,
+                to,
+                deliver: r.deliver,
+            });
+        }
+        let mut print = Fnv::new();
+        print.text(self.name);
+        print.number(u64::from(self.version));
+        for s in &self.stages {
+            print.text(s.name());
+            print.number(s.graph().fingerprint());
+        }
+        for r in &routes {
+            print.text(r.spec.ask);
+            print.text(r.spec.to);
+            print.text(r.spec.signal);
+        }
+        Ok(Pipeline {
+            name: self.name,
+            version: self.version,
+            stages: self.stages,
+            routes,
+            fingerprint: print.0,
+        })
+    }
+
+    fn names(&self, faults: &mut Vec<BuildFault>) {
+        let mut seen = BTreeSet::new();
+        for s in &self.stages {
+            if !seen.insert(s.name()) {
+                faults.push(BuildFault::NameTwice { name: s.name() });
+            }
+        }
+    }
+
+    fn proofs(&self, faults: &mut Vec<BuildFault>) {
+        let mut yielded: Vec<(&'static str, &'static str)> = Vec::new();
+        for s in &self.stages {
+            for proof in s.graph().yields {
+                match yielded.iter().find(|(p, _)| p == proof) {
+                    Some((_, first)) => faults.push(BuildFault::YieldedTwice {
+                        proof,
+                        first,
+                        second: s.name(),
+                    }),
+                    None => yielded.push((proof, s.name())),
+                }
+            }
+        }
+        let uses = |g: &Graph, proof: &str| {
+            g.needs.contains(&proof)
+                || g.hears.contains(&proof)
+                || g.rows.iter().any(|r| r.uses.contains(&proof))
+                || g.inputs.iter().any(|i| match i.trigger {
+                    Trigger::Granted(p) | Trigger::Withdrawn(p) => p == proof,
+                    Trigger::Route | Trigger::NeedsGranted | Trigger::NeedsWithdrawn => false,
+                })
+        };
+        let hall = self.stages.first().map(|s| s.name());
+        for (proof, place) in &yielded {
+            let used = self.stages.iter().any(|s| uses(s.graph(), proof));
+            // The hall yields for whatever stages may be placed: an unused one of its proofs is no fault.
+            if !used && !self.spare.contains(proof) && Some(*place) != hall {
+                faults.push(BuildFault::Unused { place, proof });
+            }
+        }
+        for s in &self.stages {
+            // The hall hears of every kind of stage, and does without those that are not placed.
+            if Some(s.name()) == hall {
+                continue;
+            }
+            for proof in s.graph().hears {
+                if !yielded.iter().any(|(p, _)| p == proof) {
+                    faults.push(BuildFault::Unyielded { place: s.name(), proof });
+                }
+            }
+        }
+    }
+
+    fn asks(&self, faults: &mut Vec<BuildFault>) {
+        for s in &self.stages {
+            for ask in s.graph().asks {
+                if !self.routes.iter().any(|r| r.ask_name == *ask) {
+                    faults.push(BuildFault::Unrouted { place: s.name(), ask });
+                }
+            }
+        }
+        for r in &self.routes {
+            if !self.stages.iter().any(|s| s.graph().asks.contains(&r.ask_name)) {
+                faults.push(BuildFault::Unasked { ask: r.ask_name, to: r.to });
+            }
+        }
+        let hall = self.stages.first().map(|s| s.name());
+        for s in &self.stages {
+            for i in s.graph().inputs {
+                let by_route = i.class == Class::Signal && i.trigger == Trigger::Route;
+                let sent = self.routes.iter().any(|r| r.to == s.name() && r.signal == i.name);
+                if by_route && !sent && Some(s.name()) != hall {
+                    faults.push(BuildFault::Unsent { place: s.name(), signal: i.name });
+                }
+            }
+        }
+    }
+
+    /// A circle of routes could make one step go on for ever: the graph of who asks whom must have none.
+    fn circles(&self, faults: &mut Vec<BuildFault>) {
+        let mut g = DiGraph::<&'static str, ()>::new();
+        let nodes: Vec<_> = self.stages.iter().map(|s| g.add_node(s.name())).collect();
+        for (from, s) in self.stages.iter().enumerate() {
+            for r in self.routes.iter().filter(|r| s.graph().asks.contains(&r.ask_name)) {
+                let to = self.stages.iter().position(|t| t.name() == r.to);
+                if let (Some(a), Some(b)) = (nodes.get(from), to.and_then(|t| nodes.get(t))) {
+                    g.add_edge(*a, *b, ());
+                }
+            }
+        }
+        if let Err(circle) = toposort(&g, None) {
+            let place = g.node_weight(circle.node_id()).copied().unwrap_or("?");
+            faults.push(BuildFault::Circle { place });
+        }
+    }
+}
+
+impl Pipeline {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// A number that changes whenever a table, a route or the composition does.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The names of its placements, the lifecycle first.
+    #[must_use]
+    pub fn places(&self) -> Vec<&'static str> {
+        self.stages.iter().map(|s| s.name()).collect()
+    }
+
+    /// The tables of its placements.
+    #[must_use]
+    pub fn graphs(&self) -> Vec<(&'static str, &'static Graph)> {
+        self.stages.iter().map(|s| (s.name(), s.graph())).collect()
+    }
+
+    /// Its routes.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteSpec> {
+        self.routes.iter().map(|r| r.spec.clone()).collect()
+    }
+
+    /// The instances of an order: placement, key and state, in the order of placement and key.
+    #[must_use]
+    pub fn instances(&self, p: &Progress) -> Vec<(&'static str, Key, &'static str)> {
+        let mut all = Vec::new();
+        for (stage, region) in self.stages.iter().zip(&p.regions) {
+            for i in region.iter() {
+                let state = stage.graph().states.get(usize::from(i.at)).map_or("?", |s| s.name);
+                all.push((stage.name(), i.key, state));
+            }
+        }
+        all
+    }
+
+    /// The state of one instance, typed. `None` when there is none, or the machine is placed under another name.
+    #[must_use]
+    pub fn state<'a, M: Machine>(&self, p: &'a Progress, key: impl Into<Key>) -> Option<&'a M::State> {
+        self.state_at::<M>(p, M::GRAPH.name, key)
+    }
+
+    /// The state of one instance of a placement, typed.
+    #[must_use]
+    pub fn state_at<'a, M: Machine>(
+        &self,
+        p: &'a Progress,
+        place: &str,
+        key: impl Into<Key>,
+    ) -> Option<&'a M::State> {
+        let at = self.position(place)?;
+        p.instance(at, key.into())?.state.downcast_ref()
+    }
+
+    /// The instants that an instance waits for: timer and time.
+    #[must_use]
+    pub fn instants(&self, p: &Progress, place: &str, key: impl Into<Key>) -> Vec<(&'static str, Timestamp)> {
+        let Some(at) = self.position(place) else { return Vec::new() };
+        let (Some(stage), Some(i)) = (self.stage(at), p.instance(at, key.into())) else {
+            return Vec::new();
+        };
+        let name = |t: u8| stage.graph().inputs.get(usize::from(t)).map_or("?", |i| i.name);
+        i.due.iter().map(|(t, when)| (name(*t), *when)).collect()
+    }
+
+    /// The key that an effect of an order is sent under.
+    #[must_use]
+    pub fn op_key(&self, p: &Progress, effect: &Outstanding) -> OpKey {
+        let place = self.stage(effect.place).map_or("?", |s| s.name());
+        OpKey::derive(&p.id, place, effect.key, &effect.name, effect.nth)
+    }
+
+    /// An effect as the type that its adapter is registered for.
+    #[must_use]
+    pub fn effect_value(&self, effect: &Outstanding) -> Option<Box<dyn Any + Send + Sync>> {
+        self.stage(effect.place)?.effect_value(&*effect.value)
+    }
+
+    /// The position of a placement.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.stages.iter().position(|s| s.name() == name)
+    }
+
+    pub(crate) fn stage(&self, place: usize) -> Option<&dyn Stage> {
+        self.stages.get(place).map(AsRef::as_ref)
+    }
+
+    /// The composition as a Mermaid flowchart: which proofs lead from stage to stage, and which routes.
+    #[must_use]
+    pub fn mermaid(&self) -> String {
+        use fmt::Write as _;
+        let id = |name: &str| name.replace(['.', '-'], "_");
+        let mut s = format!("flowchart LR\n    %% {} v{}\n", self.name, self.version);
+        for stage in &self.stages {
+            let _ = writeln!(s, "    {}[\"{}\"]", id(stage.name()), stage.name());
+        }
+        for from in &self.stages {
+            for proof in from.graph().yields {
+                for to in &self.stages {
+                    let g = to.graph();
+                    if g.needs.contains(proof) || g.hears.contains(proof) {
+                        let arrow = if g.needs.contains(proof) { "==>" } else { "-->" };
+                        let _ = writeln!(s, "    {} {arrow}|{proof}| {}", id(from.name()), id(to.name()));
+                    }
+                }
+            }
+            for r in self.routes.iter().filter(|r| from.graph().asks.contains(&r.spec.ask)) {
+                let _ = writeln!(
+                    s,
+                    "    {} -.->|{} / {}| {}",
+                    id(from.name()),
+                    r.spec.ask,
+                    r.spec.signal,
+                    id(r.spec.to)
+                );
+            }
+        }
+        s
+    }
+}

@@ -1,0 +1,329 @@
+//! The order's own lifecycle: the one axis that is written, and what every stage hears of.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Role;
+use crate::machine::{
+    Answer, Cx, Decide, Fold, Goto, Life, Next, On, Row, View, refuse, stay, to, until,
+};
+use crate::stage::proof::{
+    Approved, Cancelling as Leaving, Funded, GivesBack, Served, TakesBack, ToDispatch, Wanted,
+};
+use crate::stage::{data, plain};
+
+crate::machine! {
+    /// The lifecycle of an order (section 2.10 of the order domain).
+    pub mod lifecycle = "order.life" v 1;
+    policy LifePolicy;
+    hears Served, Funded, Approved<ToDispatch>;
+    yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished;
+    effects { }
+    inputs {
+        command Place, Cancel, RequestReturn;
+        timer   PaymentDue, Watch, WindowDue;
+        signal  TurnedDown, Unfillable, Cleared (on granted Clear), Done (on granted Finished);
+    }
+    states {
+        Placed: wait(PaymentDue),
+        Cancelling: wait(Watch),
+        Cancelled: done,
+        Rejected: fail,
+        Expired: fail,
+        Completed: wait(WindowDue),
+        Closed: done,
+    }
+    groups {
+        Whole   = Placed | Completed;
+        Over    = Cancelled | Rejected | Expired | Closed;
+        NotOpen = Completed | Cancelled | Rejected | Expired | Closed;
+    }
+    rows {
+        New        + Place         => Placed;
+        Placed     + PaymentDue    => Placed | Cancelling;
+        Placed     + Cancel        => Cancelling;
+        Placed     + TurnedDown    => Cancelling;
+        Placed     + Unfillable    => Cancelling;
+        Placed     + Done          => Completed;
+        Whole      + RequestReturn => Cancelling;
+        Cancelling + RequestReturn => Cancelling;
+        Cancelling + Cleared       => Cancelled | Rejected | Expired;
+        Cancelling + Done          => Completed;
+        Cancelling + Watch         => Cancelling;
+        Completed  + WindowDue     => Completed | Closed;
+    }
+    ignore {
+        Placed + Cleared; Cancelling + TurnedDown | Unfillable; NotOpen + TurnedDown | Unfillable | Done | Cleared;
+    }
+}
+
+/// What the lifecycle waits for, and who may end it. Durations are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifePolicy {
+    /// How long an order may stay unpaid. Then it expires. Default one day.
+    pub payment_ms: u64,
+    /// How long a cancellation may take before a person hears of it. Default 7 days.
+    pub watch_ms: u64,
+    /// How long after completion returns and disputes may come. Default 120 days, which is what card schemes give.
+    pub window_ms: u64,
+    /// Whether the customer may cancel after review let the order pass. People at work may.
+    pub customer_cancels_approved: bool,
+}
+
+impl Default for LifePolicy {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60_000;
+        Self {
+            payment_ms: DAY,
+            watch_ms: 7 * DAY,
+            window_ms: 120 * DAY,
+            customer_cancels_approved: false,
+        }
+    }
+}
+
+/// Why an order is on its way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// Somebody asked.
+    Asked,
+    /// It was not paid in time.
+    Expired,
+    /// Review turned it down.
+    Rejected,
+    /// It cannot be filled.
+    Unfillable,
+    /// The goods come back.
+    Returned,
+}
+
+data! {
+    /// Placed, and wanted.
+    Placed { }
+    /// On its way out.
+    Cancelling { /** Why. */ cause: Cause, /** In words. */ reason: String, /** Whether goods that are out come back. */ goods_return: bool }
+    /// Out, with nothing left.
+    Cancelled { /** Why. */ cause: Cause, /** In words. */ reason: String }
+    /// Turned down by review, with nothing left.
+    Rejected { /** In words. */ reason: String }
+    /// Not paid in time, with nothing left.
+    Expired { }
+    /// Served and settled.
+    Completed { }
+    /// Served and settled, and the time for returns and disputes is over.
+    Closed { }
+
+    /// Asks for the order to be cancelled, before it is on its way.
+    Cancel { /** Why. */ reason: String }
+    /// Asks for goods that are out to come back, and the money to go back.
+    RequestReturn { /** Why. */ reason: String }
+    /// Review turned it down.
+    TurnedDown { /** Why. */ reason: String }
+    /// It cannot be filled.
+    Unfillable { /** Why. */ reason: String }
+}
+
+plain! {
+    /// Places the order.
+    Place,
+    /// It should be paid by now.
+    PaymentDue,
+    /// It should be out by now.
+    Watch,
+    /// The time for returns and disputes is over.
+    WindowDue,
+    /// Nothing is left: no goods, no money, nothing under way.
+    Cleared,
+    /// Served and settled.
+    Done,
+}
+
+/// Nothing is left: no goods out, nothing under way, and every clearing account is empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clear;
+impl crate::machine::Proof for Clear {
+    const NAME: &'static str = "clear";
+}
+
+/// Served and settled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished;
+impl crate::machine::Proof for Finished {
+    const NAME: &'static str = "finished";
+}
+
+use lifecycle::{M, New, State, Whole};
+
+/// States of a parcel that is with the carrier or the customer.
+const OUT: &[&str] = &["HandedOver", "Delivered", "Returning"];
+
+/// The lifecycle as handlers may read it.
+#[must_use]
+pub fn life(state: &State) -> Life {
+    match state {
+        State::Placed(_) => Life::Placed,
+        State::Cancelling(_) => Life::Cancelling,
+        State::Cancelled(_) | State::Rejected(_) | State::Expired(_) => Life::Ended,
+        State::Completed(_) => Life::Completed,
+        State::Closed(_) => Life::Closed,
+    }
+}
+
+impl Decide<Place> for New {
+    fn decide(&self, _: &Place, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(until(cx.after_ms(cx.policy().payment_ms), Placed {}))
+    }
+}
+
+fn leave<R: Goto<Cancelling> + Row<M = M>>(cause: Cause, reason: &str, cx: &Cx<'_, R>) -> Next<R> {
+    let goods_return = cause == Cause::Returned;
+    until(
+        cx.after_ms(cx.policy().watch_ms),
+        Cancelling { cause, reason: reason.to_owned(), goods_return },
+    )
+}
+
+impl On<PaymentDue> for Placed {
+    fn on(&self, _: &PaymentDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if cx.seen::<Funded>().is_some() || cx.books().kept() > 0 || cx.books().held() > 0 {
+            return until(cx.after_ms(cx.policy().payment_ms), self.clone());
+        }
+        leave(Cause::Expired, "not paid in time", cx)
+    }
+}
+impl Decide<Cancel> for Placed {
+    fn decide(&self, c: &Cancel, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        let out = cx.standing().within("dispatch", OUT);
+        if out > 0 {
+            return refuse("executing", format!("{out} parcels are out: ask for a return"));
+        }
+        let approved = cx.seen::<Approved<ToDispatch>>().is_some();
+        if approved && cx.by().role() == Role::Customer && !cx.policy().customer_cancels_approved {
+            return refuse("approved", "review let it pass: ask the shop");
+        }
+        Ok(leave(Cause::Asked, &c.reason, cx))
+    }
+}
+impl On<TurnedDown> for Placed {
+    fn on(&self, s: &TurnedDown, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        leave(Cause::Rejected, &s.reason, cx)
+    }
+}
+impl On<Unfillable> for Placed {
+    fn on(&self, s: &Unfillable, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        leave(Cause::Unfillable, &s.reason, cx)
+    }
+}
+
+fn completed<R: Goto<Completed> + Row<M = M>>(cx: &Cx<'_, R>) -> Next<R> {
+    until(cx.after_ms(cx.policy().window_ms), Completed {})
+}
+impl On<Done> for Placed {
+    fn on(&self, _: &Done, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        completed(cx)
+    }
+}
+impl On<Done> for Cancelling {
+    fn on(&self, _: &Done, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        completed(cx)
+    }
+}
+impl Decide<RequestReturn> for Whole {
+    fn decide(&self, c: &RequestReturn, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        if cx.standing().within("dispatch", OUT) == 0 {
+            return refuse("nothing_out", "no parcel is out: cancel instead");
+        }
+        Ok(leave(Cause::Returned, &c.reason, cx))
+    }
+}
+impl Decide<RequestReturn> for Cancelling {
+    fn decide(&self, c: &RequestReturn, _: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        if self.goods_return {
+            return refuse("returning", "the goods are coming back already");
+        }
+        Ok(stay(Cancelling { goods_return: true, reason: c.reason.clone(), ..self.clone() }))
+    }
+}
+impl On<Cleared> for Cancelling {
+    fn on(&self, _: &Cleared, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        match self.cause {
+            Cause::Expired => to(Expired {}),
+            Cause::Rejected => to(Rejected { reason: self.reason.clone() }),
+            Cause::Asked | Cause::Unfillable | Cause::Returned => {
+                to(Cancelled { cause: self.cause.clone(), reason: self.reason.clone() })
+            }
+        }
+    }
+}
+impl On<Watch> for Cancelling {
+    fn on(&self, _: &Watch, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        cx.hold("cancelling", "goods or money are still out");
+        until(cx.after_ms(cx.policy().watch_ms), self.clone())
+    }
+}
+impl On<WindowDue> for Completed {
+    fn on(&self, _: &WindowDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if cx.books().is_clear() && cx.standing().open_besides("order") == 0 {
+            to(Closed {})
+        } else {
+            completed(cx)
+        }
+    }
+}
+
+fn state<'a>(v: &View<'a, M>) -> Option<&'a State> {
+    v.instances().next().map(|(_, s)| s)
+}
+fn leaving<'a>(v: &View<'a, M>) -> Option<&'a Cancelling> {
+    match state(v)? {
+        State::Cancelling(s) => Some(s),
+        State::Placed(_)
+        | State::Cancelled(_)
+        | State::Rejected(_)
+        | State::Expired(_)
+        | State::Completed(_)
+        | State::Closed(_) => None,
+    }
+}
+impl Fold<Wanted> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Wanted> {
+        matches!(state(v)?, State::Placed(_)).then_some(Wanted)
+    }
+}
+impl Fold<Leaving> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Leaving> {
+        leaving(v).map(|s| Leaving { goods_return: s.goods_return })
+    }
+}
+impl Fold<TakesBack> for M {
+    fn fold(v: &View<'_, Self>) -> Option<TakesBack> {
+        leaving(v)?.goods_return.then_some(TakesBack)
+    }
+}
+impl Fold<GivesBack> for M {
+    fn fold(v: &View<'_, Self>) -> Option<GivesBack> {
+        leaving(v)?;
+        (v.world.standing.open("dispatch") == 0).then_some(GivesBack)
+    }
+}
+impl Fold<Clear> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Clear> {
+        leaving(v)?;
+        let nothing_out = v.world.standing.within("dispatch", OUT) == 0;
+        let nothing_open = v.world.standing.open_besides("order") == 0;
+        (nothing_out && nothing_open && v.world.books.is_clear()).then_some(Clear)
+    }
+}
+impl Fold<Finished> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Finished> {
+        v.world.proofs.get::<Served>()?;
+        let settled = v.world.books.owed() == 0
+            && v.world.books.suspense() == 0
+            && v.world.books.refund_due(None) == 0;
+        let leaving = leaving(v);
+        let under_way = v.world.standing.open_besides("order") > 0;
+        // A cancellation that lost the race to the carrier ends here too, once its own money has gone back.
+        (settled && (leaving.is_none() || !under_way)).then_some(Finished)
+    }
+}

@@ -1,0 +1,28 @@
+//! The hall: composes stages, routes between them, and steps an order. Pure: no clock, no I/O, no async.
+//!
+//! ```text
+//! input -> Pipeline::step(&Progress, input, now) -> Decision { progress, entry, .. }
+//! ```
+//!
+//! One step is one commit: the row that the input fires, every signal that follows from it, their postings, the effects
+//! they want and the instants they wait for. A refused command leaves the order as it was.
+
+mod build;
+pub mod lifecycle;
+mod physical;
+mod progress;
+mod region;
+mod step;
+
+pub use build::{Builder, BuildFault, BuildFaults, Pipeline, RouteSpec, pipeline};
+pub use lifecycle::{Cause, LifePolicy};
+pub use physical::{Physical, physical};
+pub use progress::{Hold, OpKey, Outstanding, Phase, Progress};
+pub use step::{
+    Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, Move, Refused,
+    StepError,
+};
+
+
+#[cfg(test)]
+mod tests;

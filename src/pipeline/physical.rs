@@ -1,0 +1,72 @@
+//! The ready pipeline for physical goods: paid, reviewed, dispatched, with refunds beside.
+
+use super::build::{BuildFaults, Pipeline, pipeline};
+use super::lifecycle::{LifePolicy, TurnedDown, Unfillable, lifecycle};
+use crate::id::Key;
+use crate::ledger::Source;
+use crate::stage::dispatch::{CannotFill, DispatchPolicy, NeedsCapture, parcel};
+use crate::stage::payment::{CaptureAsked, MoneyBack, PaymentPolicy, attempt};
+use crate::stage::proof::{Approved, ToCapture};
+use crate::stage::refund::{Begin, RefundPolicy, given_back, next_key, refund};
+use crate::stage::review::{ReviewPolicy, TurnDown, case};
+
+/// The policies of [`physical`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Physical {
+    /// Of the lifecycle.
+    pub life: LifePolicy,
+    /// Of payment.
+    pub payment: PaymentPolicy,
+    /// Of review.
+    pub review: ReviewPolicy,
+    /// Of dispatch.
+    pub dispatch: DispatchPolicy,
+    /// Of refunds.
+    pub refund: RefundPolicy,
+}
+
+/// Goods: pay, review, dispatch; refund beside.
+///
+/// # Errors
+///
+/// [`BuildFaults`] when a policy cannot be stored.
+pub fn physical(p: Physical) -> Result<Pipeline, BuildFaults> {
+    pipeline("physical", 1, p.life)
+        .then(attempt::M::with(p.payment))
+        .then(case::M::with(p.review))
+        .then(parcel::M::with(p.dispatch))
+        .beside(refund::M::with(p.refund))
+        .spare::<Approved<ToCapture>>()
+        .route::<MoneyBack, refund::M, Begin>(|ask, view| {
+            let books = view.world.books;
+            let from = match ask.source {
+                Source::Suspense => books.suspense(),
+                Source::Cust | Source::Fee | Source::Loss => books.owed(),
+            };
+            let left = ask.amount_minor.saturating_sub(given_back(view, ask.attempt));
+            let amount_minor = left.min(from).min(books.refundable(&ask.channel));
+            if amount_minor <= 0 {
+                return Vec::new();
+            }
+            vec![(
+                next_key(view),
+                Begin {
+                    attempt: ask.attempt,
+                    channel: ask.channel.clone(),
+                    reference: ask.reference.clone(),
+                    amount_minor,
+                    source: ask.source,
+                },
+            )]
+        })
+        .route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {
+            view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
+        })
+        .route::<TurnDown, lifecycle::M, TurnedDown>(|ask, _| {
+            vec![(Key(1), TurnedDown { reason: ask.reason.clone() })]
+        })
+        .route::<CannotFill, lifecycle::M, Unfillable>(|ask, _| {
+            vec![(Key(1), Unfillable { reason: ask.why.clone() })]
+        })
+        .build()
+}

@@ -1,0 +1,329 @@
+//! Where an order stands.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::clock::Timestamp;
+use crate::id::{Key, OrderKey};
+use crate::ledger::Books;
+use crate::machine::{Instance, Life, Mode, Proofs, Standing};
+use crate::order::Order;
+
+/// Where an order stands: the last state of every instance, the sum of its postings, and what is wanted outside.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// Which order.
+    pub id: OrderKey,
+    /// The document.
+    pub order: Arc<Order>,
+    /// How many entries its journal has.
+    pub version: u64,
+    /// The books.
+    pub books: Books,
+    /// Reasons why a person must look at it before money or goods move on command.
+    pub holds: Vec<Hold>,
+    /// Effects that were wanted and not answered yet.
+    pub wanted: Vec<Arc<Outstanding>>,
+    /// How many effects were ever wanted.
+    pub effects: u64,
+    /// How many holds were ever set.
+    pub holds_set: u32,
+    /// Fingerprints of the newest command keys.
+    pub commands: Vec<u64>,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// The time of its newest entry.
+    pub updated_at: Timestamp,
+    pub(crate) policies: Arc<[Arc<dyn Any + Send + Sync>]>,
+    pub(crate) regions: Vec<Arc<Vec<Arc<Instance>>>>,
+    pub(crate) proofs: Proofs,
+    pub(crate) standing: Standing,
+    pub(crate) life: Life,
+}
+
+/// How many command keys an order remembers. An older key is not known any more.
+pub(crate) const COMMANDS_KEPT: usize = 64;
+/// How many facts an instance remembers.
+pub(crate) const FACTS_KEPT: usize = 128;
+
+/// A reason why a person must look at an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Its number within the order; what a release names.
+    pub id: u32,
+    /// A stable word.
+    pub code: String,
+    /// The numbers, for people.
+    pub detail: String,
+    /// When it was set.
+    pub at: Timestamp,
+}
+
+/// An effect that was wanted and is not answered.
+#[derive(Debug, Clone)]
+pub struct Outstanding {
+    /// Its number within the order.
+    pub id: u64,
+    /// The placement of the machine that wants it.
+    pub place: usize,
+    /// The instance that wants it.
+    pub key: Key,
+    /// The index of the effect in its machine's table.
+    pub effect: u8,
+    /// Its name: `payment.attempt/Charge`.
+    pub name: Arc<str>,
+    /// How it may be repeated.
+    pub mode: Mode,
+    /// Tells repeated operations of one kind apart.
+    pub nth: u32,
+    /// The attempt that is under way or comes next, from 1.
+    pub attempt: u32,
+    /// Whether an earlier attempt may have reached the outside.
+    pub sent: bool,
+    /// Not before this time.
+    pub not_before: Option<Timestamp>,
+    /// The effect, as its machine's enum.
+    pub value: Arc<dyn Any + Send + Sync>,
+    /// The effect as stored: `"Name",version,{data}`.
+    pub saved: Arc<str>,
+}
+
+/// The key an effect is sent under: the same for one logical operation over every retry, restart and worker.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpKey(String);
+
+impl OpKey {
+    /// Derives the key from what the operation is: order, placement, instance, kind and number.
+    #[must_use]
+    pub fn derive(order: &OrderKey, place: &str, key: Key, effect: &str, nth: u32) -> Self {
+        let mut h = Sha256::new();
+        for part in [order.tenant.as_str(), order.order.as_str(), place, effect] {
+            h.update(part.as_bytes());
+            h.update([0xff]);
+        }
+        h.update(key.0.to_le_bytes());
+        h.update(nth.to_le_bytes());
+        let digest = h.finalize();
+        let mut text = String::with_capacity(32);
+        for byte in digest.iter().take(16) {
+            use fmt::Write as _;
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+
+    /// The key: 32 lowercase hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OpKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where an order stands, in one word: derived, never written. The first that fits, from the top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Cancelled, with nothing left.
+    Cancelled,
+    /// Not paid in time, with nothing left.
+    Expired,
+    /// Turned down by review, with nothing left.
+    Rejected,
+    /// Served, settled, and past the time for returns.
+    Closed,
+    /// On its way out.
+    Cancelling,
+    /// A person must look at it.
+    OnHold,
+    /// Served and settled.
+    Completed,
+    /// Not paid.
+    AwaitingPayment,
+    /// Nobody knows what became of a payment.
+    Reconciling,
+    /// Paid, and under review.
+    UnderReview,
+    /// Every parcel is with the customer, and something is not settled.
+    Delivered,
+    /// Some parcels are with the customer.
+    PartiallyDelivered,
+    /// Every parcel left.
+    Dispatched,
+    /// Some parcels left.
+    PartiallyDispatched,
+    /// Parcels are being prepared.
+    Dispatching,
+    /// Paid and reviewed.
+    Approved,
+}
+
+impl Phase {
+    /// Every phase, in the order they are looked for.
+    pub const ALL: &'static [Phase] = &[
+        Phase::Cancelled,
+        Phase::Expired,
+        Phase::Rejected,
+        Phase::Closed,
+        Phase::Cancelling,
+        Phase::OnHold,
+        Phase::Completed,
+        Phase::AwaitingPayment,
+        Phase::Reconciling,
+        Phase::UnderReview,
+        Phase::Delivered,
+        Phase::PartiallyDelivered,
+        Phase::Dispatched,
+        Phase::PartiallyDispatched,
+        Phase::Dispatching,
+        Phase::Approved,
+    ];
+
+    /// The word: `awaiting_payment`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Cancelled => "cancelled",
+            Phase::Expired => "expired",
+            Phase::Rejected => "rejected",
+            Phase::Closed => "closed",
+            Phase::Cancelling => "cancelling",
+            Phase::OnHold => "on_hold",
+            Phase::Completed => "completed",
+            Phase::AwaitingPayment => "awaiting_payment",
+            Phase::Reconciling => "reconciling",
+            Phase::UnderReview => "under_review",
+            Phase::Delivered => "delivered",
+            Phase::PartiallyDelivered => "partially_delivered",
+            Phase::Dispatched => "dispatched",
+            Phase::PartiallyDispatched => "partially_dispatched",
+            Phase::Dispatching => "dispatching",
+            Phase::Approved => "approved",
+        }
+    }
+
+    /// Whether nothing more is expected of the order.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(
+            self,
+            Phase::Cancelled | Phase::Expired | Phase::Rejected | Phase::Closed
+        )
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Progress {
+    /// Where the order stands, in one word.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        let s = &self.standing;
+        let ends = [
+            ("Cancelled", Phase::Cancelled),
+            ("Expired", Phase::Expired),
+            ("Rejected", Phase::Rejected),
+            ("Closed", Phase::Closed),
+            ("Cancelling", Phase::Cancelling),
+        ];
+        for (state, phase) in ends {
+            if s.within("order", &[state]) > 0 {
+                return phase;
+            }
+        }
+        if !self.holds.is_empty() {
+            return Phase::OnHold;
+        }
+        if s.within("order", &["Completed"]) > 0 {
+            return Phase::Completed;
+        }
+        if s.within("payment", &["Unknown", "CaptureUnknown", "Stuck"]) > 0 {
+            return Phase::Reconciling;
+        }
+        if !self.proofs.holds("funded") {
+            return Phase::AwaitingPayment;
+        }
+        if !self.proofs.holds("approved.dispatch") {
+            return Phase::UnderReview;
+        }
+        let parcels = s.all("dispatch").saturating_sub(s.within("dispatch", &["Cancelled"]));
+        let delivered = s.within("dispatch", &["Delivered"]);
+        let out = s.within("dispatch", &["HandedOver", "Returning", "Lost"]);
+        if delivered > 0 {
+            if delivered == parcels { Phase::Delivered } else { Phase::PartiallyDelivered }
+        } else if out > 0 {
+            if out == parcels { Phase::Dispatched } else { Phase::PartiallyDispatched }
+        } else if parcels > 0 {
+            Phase::Dispatching
+        } else {
+            Phase::Approved
+        }
+    }
+
+    /// The order's lifecycle.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// Whether anything can still be expected of it: its lifecycle, an instance or an effect is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.phase().is_end()
+            || !self.wanted.is_empty()
+            || self.standing.open_besides("order") > 0
+            || !self.holds.is_empty()
+    }
+
+    /// The names of the proofs that hold.
+    #[must_use]
+    pub fn proofs(&self) -> Vec<&'static str> {
+        self.proofs.names().collect()
+    }
+
+    /// The earliest instant that any instance waits for, or an effect is put off to.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let due = self.regions.iter().flat_map(|r| r.iter()).flat_map(|i| i.due.iter().map(|d| d.1));
+        let retries = self.wanted.iter().filter_map(|w| w.not_before);
+        due.chain(retries).min()
+    }
+
+    /// The instances of a placement, by position.
+    pub(crate) fn region(&self, place: usize) -> &[Arc<Instance>] {
+        self.regions.get(place).map_or(&[], |r| r.as_slice())
+    }
+
+    /// One instance.
+    pub(crate) fn instance(&self, place: usize, key: Key) -> Option<&Arc<Instance>> {
+        let region = self.region(place);
+        region.binary_search_by_key(&key, |i| i.key).ok().and_then(|at| region.get(at))
+    }
+
+    pub(crate) fn put(&mut self, place: usize, instance: Instance) {
+        let Some(region) = self.regions.get_mut(place) else { return };
+        let region = Arc::make_mut(region);
+        match region.binary_search_by_key(&instance.key, |i| i.key) {
+            Ok(at) => {
+                if let Some(slot) = region.get_mut(at) {
+                    *slot = Arc::new(instance);
+                }
+            }
+            Err(at) => region.insert(at, Arc::new(instance)),
+        }
+    }
+}

@@ -1,0 +1,1069 @@
+//! The pure step: one input, everything that follows from it, one decision.
+
+use std::any::Any;
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use super::build::{At as RouteAt, Pipeline};
+use super::lifecycle;
+use super::progress::{COMMANDS_KEPT, FACTS_KEPT, Hold, Outstanding, Progress};
+use super::region::{At, MovedTo, Outcome, Stage};
+use crate::clock::Timestamp;
+use crate::id::{Actor, Key, OrderKey};
+use crate::ledger::{Books, Broken, P5, P18, Post, Posting};
+use crate::machine::graph::{Fnv, NEW};
+use crate::machine::{
+    AskValue, Call, Class, Exhausted, Fault, Instance, Life, Mode, Moved, Proofs, Standing, Step,
+    Told, Trigger, World,
+};
+use crate::order::Order;
+
+/// Something that reaches an order.
+#[derive(Debug)]
+pub struct Event {
+    /// What.
+    pub kind: EventKind,
+    /// Who asks, or whose word it is.
+    pub by: Actor,
+    /// When it happened, where that is not now.
+    pub occurred: Option<Timestamp>,
+}
+
+/// What reaches an order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// Someone asks.
+    Command {
+        /// The command and its address.
+        call: Call,
+        /// The fingerprint of the host's key for it.
+        command: Option<u64>,
+    },
+    /// The outside said, unasked.
+    Evidence {
+        /// The evidence and its address.
+        call: Call,
+        /// The fingerprint of the message that carried it.
+        message: Option<u64>,
+    },
+    /// The outside answered an effect.
+    Answer {
+        /// The effect's number within the order.
+        effect: u64,
+        /// The answer.
+        answer: EffectAnswer,
+    },
+    /// An instant passed.
+    Timer {
+        /// The placement.
+        place: usize,
+        /// The instance.
+        key: Key,
+        /// The timer, by input index.
+        timer: u8,
+    },
+    /// An effect was not sent, or may be sent again: the next attempt is put off.
+    Retry {
+        /// The effect's number within the order.
+        effect: u64,
+        /// Until when.
+        not_before: Timestamp,
+        /// Whether this attempt may have reached the outside.
+        sent: bool,
+    },
+    /// A person has looked, and releases a hold.
+    Release {
+        /// The hold's number within the order.
+        hold: u32,
+    },
+}
+
+/// The answer to an effect.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EffectAnswer {
+    /// It happened.
+    Done(Told),
+    /// The outside refused.
+    Declined(Told),
+    /// Nobody knows.
+    Unknown(String),
+    /// The attempts are used up.
+    Exhausted {
+        /// Whether any attempt may have arrived.
+        sent: bool,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What became of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disposition {
+    /// A row fired.
+    Moved,
+    /// Recorded; nothing changes.
+    Ignored,
+    /// Recorded; less than what is held already.
+    Stale,
+    /// Booked, held and raised: it should have been impossible.
+    Alarmed,
+    /// Recorded by the engine itself: a retry, a release.
+    Noted,
+    /// Known already. Nothing is recorded.
+    Duplicate,
+    /// Too early: the instance does not exist yet, or its state defers this. Nothing is recorded; keep it.
+    Early,
+    /// Nothing is due any more. Nothing is recorded.
+    Void,
+}
+
+impl Disposition {
+    /// The word in a record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Disposition::Moved => "moved",
+            Disposition::Ignored => "ignored",
+            Disposition::Stale => "stale",
+            Disposition::Alarmed => "alarmed",
+            Disposition::Noted => "noted",
+            Disposition::Duplicate => "duplicate",
+            Disposition::Early => "early",
+            Disposition::Void => "void",
+        }
+    }
+
+    /// Whether it makes an entry.
+    #[must_use]
+    pub const fn commits(self) -> bool {
+        !matches!(
+            self,
+            Disposition::Duplicate | Disposition::Early | Disposition::Void
+        )
+    }
+}
+
+/// Why a command changed nothing. The order is byte-identical.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// No machine of this name is placed.
+    #[error("the pipeline places no machine as `{place}`")]
+    UnknownMachine {
+        /// The name.
+        place: String,
+    },
+    /// The machine has no instance of this key.
+    #[error("{place}: there is no instance {key}")]
+    UnknownInstance {
+        /// The placement.
+        place: &'static str,
+        /// The key.
+        key: Key,
+    },
+    /// The table has no row for it in this state.
+    #[error("{place} {key} in {state} takes no {command}; it takes {accepts:?}")]
+    NoRow {
+        /// The placement.
+        place: &'static str,
+        /// The instance.
+        key: Key,
+        /// Its state.
+        state: &'static str,
+        /// The command.
+        command: &'static str,
+        /// The commands it takes.
+        accepts: Vec<&'static str>,
+    },
+    /// A person must look at the order first.
+    #[error("the order is held: {}", .holds.join(", "))]
+    Held {
+        /// The codes of its holds.
+        holds: Vec<String>,
+    },
+    /// The row needs a proof that does not hold.
+    #[error("{place} {key}: `{proof}` does not hold")]
+    Lacks {
+        /// The placement.
+        place: &'static str,
+        /// The instance.
+        key: Key,
+        /// The proof.
+        proof: &'static str,
+    },
+    /// The stage refuses it in this state. Asking again is useless until the order moves.
+    #[error("{place} {key} refuses: {code}: {detail}")]
+    Refused {
+        /// The placement.
+        place: &'static str,
+        /// The instance.
+        key: Key,
+        /// A stable word.
+        code: &'static str,
+        /// The numbers, for people.
+        detail: String,
+    },
+    /// It would break an invariant of the books.
+    #[error("it would break the books: {0}")]
+    Invariant(Broken),
+    /// The order has no such hold.
+    #[error("the order has no hold {hold}")]
+    UnknownHold {
+        /// The hold's number.
+        hold: u32,
+    },
+}
+
+/// A fault of the kernel or of a machine: an input that cannot be refused was. The order is parked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StepError(pub String);
+
+/// A row that fired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fire {
+    /// The placement.
+    pub place: &'static str,
+    /// The instance.
+    pub key: Key,
+    /// The row, by its position in the table.
+    pub row: usize,
+    /// From which state; `New` where the instance did not exist.
+    pub from: &'static str,
+    /// The input.
+    pub input: &'static str,
+    /// To which state.
+    pub to: &'static str,
+}
+
+/// An instance as a step left it.
+#[derive(Debug, Clone)]
+pub struct Move {
+    /// The position of the placement.
+    pub place: usize,
+    /// The instance.
+    pub instance: Arc<Instance>,
+}
+
+/// What a step writes to the journal: enough to fold the progress from, without running any code of a stage.
+#[derive(Debug)]
+pub struct EntryRecord {
+    /// When.
+    pub at: Timestamp,
+    /// When it happened, where that is not the same.
+    pub occurred: Option<Timestamp>,
+    /// Who.
+    pub by: Actor,
+    /// `place`, `command`, `evidence`, `answer`, `timer`, `retry` or `release`.
+    pub kind: &'static str,
+    /// What became of the input.
+    pub disposition: Disposition,
+    /// The position of the placement, and the instance, that it was addressed to.
+    pub target: Option<(usize, Key)>,
+    /// The input as stored, for inputs of a machine.
+    pub input: Option<Arc<dyn Any + Send + Sync>>,
+    /// Instances that changed.
+    pub moves: Vec<Move>,
+    /// Postings, in order.
+    pub postings: Vec<Posting>,
+    /// Effects newly wanted, or put off.
+    pub wanted: Vec<Arc<Outstanding>>,
+    /// Effects that were answered.
+    pub settled: Vec<u64>,
+    /// Holds set.
+    pub holds: Vec<Hold>,
+    /// The hold released.
+    pub released: Option<u32>,
+    /// The fingerprint of the command's key.
+    pub command: Option<u64>,
+}
+
+/// What a step decided.
+#[derive(Debug)]
+pub struct Decision {
+    /// What became of the input.
+    pub disposition: Disposition,
+    /// The order after it. As before where the disposition does not commit.
+    pub progress: Progress,
+    /// What the journal gets, where the disposition commits.
+    pub entry: Option<EntryRecord>,
+    /// The rows that fired, in order.
+    pub fires: Vec<Fire>,
+}
+
+/// Fingerprint of a host's command key or of a message's identity.
+#[must_use]
+pub(crate) fn print(parts: &[&str]) -> u64 {
+    let mut h = Fnv::new();
+    for part in parts {
+        h.text(part);
+    }
+    h.0
+}
+
+struct Draft {
+    next: Progress,
+    by: Actor,
+    now: Timestamp,
+    occurred: Timestamp,
+    changed: BTreeSet<(usize, Key)>,
+    fires: Vec<Fire>,
+    postings: Vec<Posting>,
+    wanted: Vec<Arc<Outstanding>>,
+    settled: Vec<u64>,
+    holds: Vec<Hold>,
+    asks: VecDeque<Box<dyn AskValue>>,
+}
+
+impl Draft {
+    fn new(p: &Progress, by: Actor, now: Timestamp, occurred: Option<Timestamp>) -> Self {
+        Self {
+            next: p.clone(),
+            by,
+            now,
+            occurred: occurred.unwrap_or(now),
+            changed: BTreeSet::new(),
+            fires: Vec::new(),
+            postings: Vec::new(),
+            wanted: Vec::new(),
+            settled: Vec::new(),
+            holds: Vec::new(),
+            asks: VecDeque::new(),
+        }
+    }
+
+    fn world(&self) -> World<'_> {
+        World {
+            now: self.now,
+            occurred: self.occurred,
+            by: &self.by,
+            order: &self.next.order,
+            books: &self.next.books,
+            proofs: &self.next.proofs,
+            life: self.next.life,
+            standing: &self.next.standing,
+        }
+    }
+
+    fn hold(&mut self, code: &str, detail: String) {
+        self.next.holds_set = self.next.holds_set.saturating_add(1);
+        let hold = Hold {
+            id: self.next.holds_set,
+            code: code.to_owned(),
+            detail,
+            at: self.now,
+        };
+        self.next.holds.push(hold.clone());
+        self.holds.push(hold);
+    }
+
+    fn post(&mut self, posting: Posting) {
+        match self.next.books.post(&posting) {
+            Ok(()) => self.postings.push(posting),
+            // An amount that 64 bits cannot hold is beyond any order: a person must see it.
+            Err(why) => self.hold("unbookable", format!("{:?}: {why}", posting.code)),
+        }
+    }
+}
+
+/// What applying one input to one instance came to.
+enum Applied {
+    Moved,
+    Ignored,
+    Stale,
+    Alarmed,
+    Duplicate,
+    Deferred,
+}
+
+impl Pipeline {
+    /// Places an order: the first step of its life.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`] when a machine's table or handler is at fault.
+    pub fn place(&self, id: OrderKey, order: Order, now: Timestamp) -> Result<Decision, StepError> {
+        let by = order.placed_by().clone();
+        let empty = Progress {
+            id,
+            order: Arc::new(order),
+            version: 0,
+            books: Books::default(),
+            holds: Vec::new(),
+            wanted: Vec::new(),
+            effects: 0,
+            holds_set: 0,
+            commands: Vec::new(),
+            placed_at: now,
+            updated_at: now,
+            policies: self.stages.iter().map(|s| s.policy()).collect(),
+            regions: self.stages.iter().map(|_| Arc::new(Vec::new())).collect(),
+            proofs: Proofs::default(),
+            standing: Standing::default(),
+            life: Life::Placed,
+        };
+        let mut d = Draft::new(&empty, by, now, None);
+        let place = lifecycle::lifecycle::M::command(1, lifecycle::Place);
+        self.apply(&mut d, 0, Key(1), &*place.value, place.input, None)
+            .map_err(|e| StepError(format!("the lifecycle refuses to begin: {e:?}")))?;
+        self.settle(&mut d);
+        Ok(self.finish(d, "place", Disposition::Moved, Some((0, Key(1))), Some(place.value), |_| {}))
+    }
+
+    /// Steps an order.
+    ///
+    /// # Errors
+    ///
+    /// The outer one is a fault of a machine; the inner one is a command refused.
+    pub fn step(
+        &self,
+        p: &Progress,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Result<Decision, Refused>, StepError> {
+        let Event { kind, by, occurred } = event;
+        match kind {
+            EventKind::Command { call, command } => Ok(self.command(p, &call, command, by, now)),
+            EventKind::Evidence { call, message } => {
+                let Some(place) = self.position(call.place.unwrap_or(call.machine)) else {
+                    return Ok(Err(Refused::UnknownMachine { place: call.machine.to_owned() }));
+                };
+                let mut d = Draft::new(p, by, now, occurred);
+                self.evidence(&mut d, place, call.key, &call.value, call.input, message)
+                    .map(|disposition| self.recorded(d, p, "evidence", disposition, place, call.key, call.value))
+                    .map(Ok)
+            }
+            EventKind::Answer { effect, answer } => self.answer(p, effect, answer, by, now, occurred).map(Ok),
+            EventKind::Timer { place, key, timer } => self.timer(p, place, key, timer, by, now).map(Ok),
+            EventKind::Retry { effect, not_before, sent } => {
+                Ok(Ok(self.retry(p, effect, not_before, sent, by, now)))
+            }
+            EventKind::Release { hold } => Ok(self.release(p, hold, by, now)),
+        }
+    }
+
+    /// The timers that are due, in the order of their instants, then of placement and key.
+    #[must_use]
+    pub fn due(&self, p: &Progress, now: Timestamp) -> Vec<EventKind> {
+        let mut all: Vec<(Timestamp, usize, Key, u8)> = Vec::new();
+        for (place, region) in p.regions.iter().enumerate() {
+            for i in region.iter() {
+                all.extend(
+                    i.due.iter().filter(|(_, at)| *at <= now).map(|(t, at)| (*at, place, i.key, *t)),
+                );
+            }
+        }
+        all.sort_unstable();
+        all.into_iter()
+            .map(|(_, place, key, timer)| EventKind::Timer { place, key, timer })
+            .collect()
+    }
+
+    fn unchanged(p: &Progress, disposition: Disposition) -> Decision {
+        Decision {
+            disposition,
+            progress: p.clone(),
+            entry: None,
+            fires: Vec::new(),
+        }
+    }
+
+    fn command(
+        &self,
+        p: &Progress,
+        call: &Call,
+        command: Option<u64>,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Decision, Refused> {
+        let name = call.place.unwrap_or(call.machine);
+        let Some(at) = self.position(name) else {
+            return Err(Refused::UnknownMachine { place: name.to_owned() });
+        };
+        if command.is_some_and(|c| p.commands.contains(&c)) {
+            return Ok(Self::unchanged(p, Disposition::Duplicate));
+        }
+        let Some(stage) = self.stage(at) else {
+            return Err(Refused::UnknownMachine { place: name.to_owned() });
+        };
+        let graph = stage.graph();
+        let instance = p.instance(at, call.key);
+        let from = instance.map_or(NEW, |i| 1 << i.at);
+        let row = graph.rows.iter().find(|r| r.from & from != 0 && r.on == call.input);
+        let Some(row) = row.filter(|_| call.class == Class::Command) else {
+            if instance.is_none() {
+                return Err(Refused::UnknownInstance { place: stage.name(), key: call.key });
+            }
+            return Err(self.no_row(stage, call, from));
+        };
+        let moves = row.may != 0
+            || row.must != 0
+            || !row.asks.is_empty()
+            || row.effects.iter().any(|e| {
+                graph.effects.iter().any(|spec| spec.name == *e && spec.mode != Mode::Read)
+            });
+        if moves && !p.holds.is_empty() {
+            return Err(Refused::Held {
+                holds: p.holds.iter().map(|h| h.code.clone()).collect(),
+            });
+        }
+        let mut d = Draft::new(p, by, now, None);
+        match self.apply(&mut d, at, call.key, &*call.value, call.input, None) {
+            Ok(_) => {}
+            Err(Step::NoRow) => return Err(self.no_row(stage, call, from)),
+            Err(Step::Lacks(proof)) => {
+                return Err(Refused::Lacks { place: stage.name(), key: call.key, proof });
+            }
+            Err(Step::Refused(r)) => {
+                return Err(Refused::Refused {
+                    place: stage.name(),
+                    key: call.key,
+                    code: r.code,
+                    detail: r.detail,
+                });
+            }
+        }
+        self.settle(&mut d);
+        let total = d.next.order.total().minor();
+        if p.books.check(total).is_ok() {
+            d.next.books.check(total).map_err(Refused::Invariant)?;
+        }
+        if let Some(c) = command {
+            remember(&mut d.next.commands, c, COMMANDS_KEPT);
+        }
+        Ok(self.finish(
+            d,
+            "command",
+            Disposition::Moved,
+            Some((at, call.key)),
+            Some(call.value.clone()),
+            |entry| entry.command = command,
+        ))
+    }
+
+    fn no_row(&self, stage: &dyn Stage, call: &Call, from: u64) -> Refused {
+        let g = stage.graph();
+        Refused::NoRow {
+            place: stage.name(),
+            key: call.key,
+            state: g.names(from).first().copied().unwrap_or("?"),
+            command: g.inputs.get(usize::from(call.input)).map_or("?", |i| i.name),
+            accepts: g
+                .rows
+                .iter()
+                .filter(|r| r.from & from != 0)
+                .filter_map(|r| g.inputs.get(usize::from(r.on)))
+                .filter(|i| i.class == Class::Command)
+                .map(|i| i.name)
+                .collect(),
+        }
+    }
+
+    /// Applies evidence and what follows from it.
+    fn evidence(
+        &self,
+        d: &mut Draft,
+        place: usize,
+        key: Key,
+        input: &Arc<dyn Any + Send + Sync>,
+        ix: u8,
+        message: Option<u64>,
+    ) -> Result<Disposition, StepError> {
+        if d.next.instance(place, key).is_none() {
+            return Ok(Disposition::Early);
+        }
+        let sound = d.next.books.check(d.next.order.total().minor()).is_ok();
+        let applied = self
+            .apply(d, place, key, &**input, ix, Some(message))
+            .map_err(|e| self.fault(place, key, ix, &e))?;
+        let disposition = match applied {
+            Applied::Duplicate => return Ok(Disposition::Duplicate),
+            Applied::Deferred => return Ok(Disposition::Early),
+            Applied::Moved => Disposition::Moved,
+            Applied::Ignored => Disposition::Ignored,
+            Applied::Stale => Disposition::Stale,
+            Applied::Alarmed => Disposition::Alarmed,
+        };
+        self.settle(d);
+        self.sound(d, sound);
+        Ok(disposition)
+    }
+
+    /// Reality is never rejected: what breaks the books is booked, held and raised.
+    fn sound(&self, d: &mut Draft, before: bool) {
+        if let (true, Err(broken)) = (before, d.next.books.check(d.next.order.total().minor())) {
+            d.hold("books", broken.to_string());
+        }
+    }
+
+    fn fault(&self, place: usize, key: Key, ix: u8, e: &Step) -> StepError {
+        let stage = self.stage(place).map_or("?", |s| s.name());
+        let input = self
+            .stage(place)
+            .and_then(|s| s.graph().inputs.get(usize::from(ix)))
+            .map_or("?", |i| i.name);
+        StepError(format!("{stage} {key} cannot take {input}, which cannot be refused: {e:?}"))
+    }
+
+    #[allow(clippy::too_many_arguments)] // every one is a part of the record
+    fn recorded(
+        &self,
+        d: Draft,
+        p: &Progress,
+        kind: &'static str,
+        disposition: Disposition,
+        place: usize,
+        key: Key,
+        input: Arc<dyn Any + Send + Sync>,
+    ) -> Decision {
+        if disposition.commits() {
+            self.finish(d, kind, disposition, Some((place, key)), Some(input), |_| {})
+        } else {
+            Self::unchanged(p, disposition)
+        }
+    }
+
+    fn answer(
+        &self,
+        p: &Progress,
+        effect: u64,
+        answer: EffectAnswer,
+        by: Actor,
+        now: Timestamp,
+        occurred: Option<Timestamp>,
+    ) -> Result<Decision, StepError> {
+        let Some(w) = p.wanted.iter().find(|w| w.id == effect) else {
+            return Ok(Self::unchanged(p, Disposition::Duplicate));
+        };
+        let Some(stage) = self.stage(w.place) else {
+            return Err(StepError(format!("effect {effect} belongs to no placement")));
+        };
+        let input = match answer {
+            EffectAnswer::Done(told) | EffectAnswer::Declined(told) => stage.input_of(told.0),
+            EffectAnswer::Unknown(why) => stage.unknown(w.effect, Fault { why }),
+            EffectAnswer::Exhausted { sent, why } => {
+                stage.exhausted(w.effect, Exhausted { sent, why })
+            }
+        };
+        let Some(input) = input else {
+            return Err(StepError(format!("{} was answered with an input of another machine", w.name)));
+        };
+        let ix = stage.input_ix(&*input).unwrap_or_default();
+        let (place, key) = (w.place, w.key);
+        let mut d = Draft::new(p, by, now, occurred);
+        d.next.wanted.retain(|w| w.id != effect);
+        d.settled.push(effect);
+        let disposition = match self.evidence(&mut d, place, key, &input, ix, None)? {
+            // The fact is known already, told by a message that overtook the answer: the effect is settled all the same.
+            Disposition::Duplicate | Disposition::Early | Disposition::Void => Disposition::Noted,
+            other => other,
+        };
+        Ok(self.finish(d, "answer", disposition, Some((place, key)), Some(input), |_| {}))
+    }
+
+    fn timer(
+        &self,
+        p: &Progress,
+        place: usize,
+        key: Key,
+        timer: u8,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Decision, StepError> {
+        let due = p
+            .instance(place, key)
+            .is_some_and(|i| i.due.iter().any(|(t, at)| *t == timer && *at <= now));
+        let input = self.stage(place).and_then(|s| s.plain_input(timer));
+        let (true, Some(input)) = (due, input) else {
+            return Ok(Self::unchanged(p, Disposition::Void));
+        };
+        let sound = p.books.check(p.order.total().minor()).is_ok();
+        let mut d = Draft::new(p, by, now, None);
+        self.apply(&mut d, place, key, &*input, timer, None)
+            .map_err(|e| self.fault(place, key, timer, &e))?;
+        self.settle(&mut d);
+        self.sound(&mut d, sound);
+        Ok(self.finish(d, "timer", Disposition::Moved, Some((place, key)), Some(input), |_| {}))
+    }
+
+    fn retry(
+        &self,
+        p: &Progress,
+        effect: u64,
+        not_before: Timestamp,
+        sent: bool,
+        by: Actor,
+        now: Timestamp,
+    ) -> Decision {
+        let Some(at) = p.wanted.iter().position(|w| w.id == effect) else {
+            return Self::unchanged(p, Disposition::Void);
+        };
+        let mut d = Draft::new(p, by, now, None);
+        if let Some(slot) = d.next.wanted.get_mut(at) {
+            let w = Arc::new(Outstanding {
+                attempt: slot.attempt.saturating_add(1),
+                sent: slot.sent || sent,
+                not_before: Some(not_before),
+                ..(**slot).clone()
+            });
+            *slot = w.clone();
+            d.wanted.push(w);
+        }
+        self.finish(d, "retry", Disposition::Noted, None, None, |_| {})
+    }
+
+    fn release(&self, p: &Progress, hold: u32, by: Actor, now: Timestamp) -> Result<Decision, Refused> {
+        if !p.holds.iter().any(|h| h.id == hold) {
+            return Err(Refused::UnknownHold { hold });
+        }
+        let mut d = Draft::new(p, by, now, None);
+        d.next.holds.retain(|h| h.id != hold);
+        Ok(self.finish(d, "release", Disposition::Noted, None, None, |e| e.released = Some(hold)))
+    }
+
+    /// Applies one input to one instance. `message` is set for evidence: its own identity, where it has one, or its
+    /// message's, tells a duplicate.
+    fn apply(
+        &self,
+        d: &mut Draft,
+        place: usize,
+        key: Key,
+        input: &(dyn Any + Send + Sync),
+        ix: u8,
+        message: Option<Option<u64>>,
+    ) -> Result<Applied, Step> {
+        let stage = self.stage(place).expect("a placement of this pipeline");
+        let graph = stage.graph();
+        let spec = graph.inputs.get(usize::from(ix)).expect("an input of this table");
+        let (moved, identity) = stage.fact(input);
+        let fact = message.and_then(|message| match identity {
+            Some(id) => Some(print(&[spec.name, &id])),
+            None => message,
+        });
+        let known = d.next.instance(place, key).cloned();
+        if let (Some(f), Some(i)) = (fact, &known)
+            && i.facts.contains(&f)
+        {
+            return Ok(Applied::Duplicate);
+        }
+        let outcome = {
+            let world = d.world();
+            let policy = d.next.policies.get(place).expect("one policy per placement");
+            let at = At { key, world: &world, policy: &**policy, region: d.next.region(place) };
+            stage.step(&at, input)?
+        };
+        let applied = match outcome {
+            Outcome::Deferred => return Ok(Applied::Deferred),
+            Outcome::Ignored => Applied::Ignored,
+            Outcome::Stale => Applied::Stale,
+            Outcome::Alarmed => {
+                self.alarm(d, stage, key, spec.name, &moved);
+                Applied::Alarmed
+            }
+            Outcome::Moved(m) => {
+                self.go(d, place, key, spec.name, known.as_deref(), *m, fact);
+                return Ok(Applied::Moved);
+            }
+        };
+        if let (Some(f), Some(i)) = (fact, known) {
+            let mut i = (*i).clone();
+            remember(&mut i.facts, f, FACTS_KEPT);
+            d.next.put(place, i);
+            d.changed.insert((place, key));
+        }
+        Ok(applied)
+    }
+
+    fn alarm(&self, d: &mut Draft, stage: &dyn Stage, key: Key, input: &str, moved: &Moved) {
+        let currency = d.next.order.total().currency();
+        let mut posts = Vec::new();
+        let said = match moved {
+            Moved::Nothing => String::new(),
+            Moved::In(channel, money) => {
+                if money.currency() == currency && money.minor() > 0 {
+                    P5 { channel: channel.clone(), amount_minor: money.minor() }.postings(&mut posts);
+                }
+                format!(": {money} came over {channel}")
+            }
+            Moved::Out(channel, money) => {
+                if money.currency() == currency && money.minor() > 0 {
+                    P18 { channel: channel.clone(), amount_minor: money.minor() }.postings(&mut posts);
+                }
+                format!(": {money} left over {channel}")
+            }
+        };
+        for p in posts {
+            d.post(p);
+        }
+        d.hold("alarm", format!("{} {key} heard {input}{said}", stage.name()));
+    }
+
+    /// Carries out what a row decided.
+    #[allow(clippy::too_many_arguments)] // the parts of one move
+    fn go(
+        &self,
+        d: &mut Draft,
+        place: usize,
+        key: Key,
+        input: &'static str,
+        was: Option<&Instance>,
+        m: MovedTo,
+        fact: Option<u64>,
+    ) {
+        let stage = self.stage(place).expect("a placement of this pipeline");
+        let graph = stage.graph();
+        let state = |at: u8| graph.states.get(usize::from(at)).map_or("?", |s| s.name);
+        d.fires.push(Fire {
+            place: stage.name(),
+            key,
+            row: m.row,
+            from: was.map_or("New", |i| state(i.at)),
+            input,
+            to: state(m.at),
+        });
+        let mut facts = was.map(|i| i.facts.clone()).unwrap_or_default();
+        if let Some(f) = fact {
+            remember(&mut facts, f, FACTS_KEPT);
+        }
+        let due = match m.due {
+            None => was.map(|i| i.due.clone()).unwrap_or_default(),
+            Some(list) => list.into_iter().map(|(t, at)| (t, at.instant())).collect(),
+        };
+        if place == 0
+            && let Some(s) = m.state.downcast_ref::<lifecycle::lifecycle::State>()
+        {
+            d.next.life = lifecycle::life(s);
+        }
+        d.next.put(place, Instance { key, state: m.state, at: m.at, due, facts, saved: m.saved });
+        d.changed.insert((place, key));
+        for p in m.postings {
+            d.post(p);
+        }
+        for (code, detail) in m.holds {
+            d.hold(code, detail);
+        }
+        for fx in m.effects {
+            let under_way = d.next.wanted.iter().any(|w| {
+                w.place == place && w.key == key && w.effect == fx.ix && w.nth == fx.nth
+            });
+            // The same operation is under way: one call is enough, and its answer is this one's too.
+            if under_way {
+                continue;
+            }
+            let Some(spec) = graph.effects.get(usize::from(fx.ix)) else { continue };
+            d.next.effects = d.next.effects.saturating_add(1);
+            let w = Arc::new(Outstanding {
+                id: d.next.effects,
+                place,
+                key,
+                effect: fx.ix,
+                name: format!("{}/{}", graph.name, spec.name).into(),
+                mode: spec.mode,
+                nth: fx.nth,
+                attempt: 1,
+                sent: false,
+                not_before: None,
+                value: fx.value,
+                saved: fx.saved,
+            });
+            d.next.wanted.push(w.clone());
+            d.wanted.push(w);
+        }
+        d.asks.extend(m.asks);
+        self.stand(&mut d.next);
+    }
+
+    /// Counts what stands where.
+    pub(crate) fn stand(&self, p: &mut Progress) {
+        let mut standing = Standing::default();
+        for (stage, region) in self.stages.iter().zip(&p.regions) {
+            let graph = stage.graph();
+            for i in region.iter() {
+                if let Some(s) = graph.states.get(usize::from(i.at)) {
+                    standing.add(graph.area(), s.name, !s.kind.is_end());
+                }
+            }
+        }
+        p.standing = standing;
+    }
+
+    /// Folds every proof. The lifecycle folds last, since its proofs speak of the others.
+    pub(crate) fn fold(&self, p: &Progress, now: Timestamp) -> Proofs {
+        let mut proofs = Proofs::default();
+        let by = Actor::system();
+        let order = (1..self.stages.len()).chain(std::iter::once(0));
+        for place in order {
+            let so_far = proofs.clone();
+            let world = World {
+                now,
+                occurred: now,
+                by: &by,
+                order: &p.order,
+                books: &p.books,
+                proofs: &so_far,
+                life: p.life,
+                standing: &p.standing,
+            };
+            if let (Some(stage), Some(policy)) = (self.stage(place), p.policies.get(place)) {
+                let at = At { key: Key(0), world: &world, policy: &**policy, region: p.region(place) };
+                stage.yields(&at, &mut proofs);
+            }
+        }
+        proofs
+    }
+
+    /// Carries asks along their routes and proofs to those who hear of them, until nothing changes any more.
+    fn settle(&self, d: &mut Draft) {
+        let mut changed: BTreeSet<&'static str> = BTreeSet::new();
+        loop {
+            while let Some(ask) = d.asks.pop_front() {
+                self.carry(d, &*ask);
+            }
+            let is = self.fold(&d.next, d.now);
+            let was = std::mem::replace(&mut d.next.proofs, is);
+            let gone: Vec<&'static str> =
+                was.names().filter(|n| !d.next.proofs.holds(n)).collect();
+            let new: Vec<&'static str> =
+                d.next.proofs.names().filter(|n| !was.holds(n)).collect();
+            if gone.is_empty() && new.is_empty() {
+                return;
+            }
+            // A proof that turns twice in one step would turn for ever: the order waits for a person instead.
+            let twice: Vec<&str> =
+                gone.iter().chain(&new).copied().filter(|p| !changed.insert(p)).collect();
+            if !twice.is_empty() {
+                d.hold("proofs", format!("{} changed twice in one step", twice.join(", ")));
+                return;
+            }
+            for place in 0..self.stages.len() {
+                self.tell(d, place, &was, &gone, &new);
+            }
+        }
+    }
+
+    /// Tells one placement what changed: withdrawals before grants.
+    fn tell(&self, d: &mut Draft, place: usize, was: &Proofs, gone: &[&str], new: &[&str]) {
+        let Some(stage) = self.stage(place) else { return };
+        let graph = stage.graph();
+        let all = |p: &Proofs| graph.needs.iter().all(|n| p.holds(n));
+        let (had, has) = (all(was), all(&d.next.proofs));
+        let hears = |trigger: Trigger, granted: bool| match trigger {
+            Trigger::Route => false,
+            Trigger::NeedsGranted => granted && !graph.needs.is_empty() && has && !had,
+            Trigger::NeedsWithdrawn => !granted && had && !has,
+            Trigger::Granted(p) => granted && new.contains(&p),
+            Trigger::Withdrawn(p) => !granted && gone.contains(&p),
+        };
+        for granted in [false, true] {
+            for (ix, spec) in graph.inputs.iter().enumerate() {
+                if spec.class != Class::Signal || !hears(spec.trigger, granted) {
+                    continue;
+                }
+                let ix = u8::try_from(ix).unwrap_or(u8::MAX);
+                let Some(signal) = stage.plain_input(ix) else { continue };
+                let mut keys: BTreeSet<Key> = d.next.region(place).iter().map(|i| i.key).collect();
+                if graph.opens >> ix & 1 == 1 {
+                    let world = d.world();
+                    let policy = d.next.policies.get(place).expect("one policy per placement");
+                    let at = At { key: Key(0), world: &world, policy: &**policy, region: d.next.region(place) };
+                    keys.extend(stage.opens(&at, ix));
+                }
+                for key in keys {
+                    self.signal(d, place, key, &signal, ix);
+                }
+            }
+        }
+    }
+
+    fn signal(&self, d: &mut Draft, place: usize, key: Key, input: &Arc<dyn Any + Send + Sync>, ix: u8) {
+        if let Err(e) = self.apply(d, place, key, &**input, ix, None) {
+            // Signals are total by the table; a `New` without a row for one is the only way here, and means nobody.
+            if d.next.instance(place, key).is_some() {
+                let fault = self.fault(place, key, ix, &e);
+                d.hold("signal", fault.0);
+            }
+        }
+    }
+
+    fn carry(&self, d: &mut Draft, ask: &dyn AskValue) {
+        let any = ask.as_any();
+        for route in self.routes.iter().filter(|r| r.ask == any.type_id()) {
+            let inputs = {
+                let world = d.world();
+                let policy = d.next.policies.get(route.to).expect("one policy per placement");
+                let at = RouteAt { world: &world, policy: &**policy, region: d.next.region(route.to) };
+                (route.deliver)(any, &at)
+            };
+            let Some(stage) = self.stage(route.to) else { continue };
+            for (key, input) in inputs {
+                if let Some(ix) = stage.input_ix(&*input) {
+                    self.signal(d, route.to, key, &input, ix);
+                }
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        mut d: Draft,
+        kind: &'static str,
+        disposition: Disposition,
+        target: Option<(usize, Key)>,
+        input: Option<Arc<dyn Any + Send + Sync>>,
+        more: impl FnOnce(&mut EntryRecord),
+    ) -> Decision {
+        d.next.version = d.next.version.saturating_add(1);
+        d.next.updated_at = d.now;
+        let moves = d
+            .changed
+            .iter()
+            .filter_map(|(place, key)| {
+                let instance = d.next.instance(*place, *key)?.clone();
+                Some(Move { place: *place, instance })
+            })
+            .collect();
+        let mut entry = EntryRecord {
+            at: d.now,
+            occurred: (d.occurred != d.now).then_some(d.occurred),
+            by: d.by,
+            kind,
+            disposition,
+            target,
+            input,
+            moves,
+            postings: d.postings,
+            wanted: d.wanted,
+            settled: d.settled,
+            holds: d.holds,
+            released: None,
+            command: None,
+        };
+        more(&mut entry);
+        Decision {
+            disposition,
+            progress: d.next,
+            entry: Some(entry),
+            fires: d.fires,
+        }
+    }
+}
+
+/// Adds to a list of things to remember, and forgets the oldest beyond `limit`.
+pub(crate) fn remember(list: &mut Vec<u64>, item: u64, limit: usize) {
+    if !list.contains(&item) {
+        if list.len() >= limit {
+            list.remove(0);
+        }
+        list.push(item);
+    }
+}
+
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,95 @@
+//! How goods leave, as data that an order keeps from the day it is placed.
+
+use serde::{Deserialize, Serialize};
+
+/// When stock is reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReserveWhen {
+    /// When the order is placed, before it is paid.
+    Placed,
+    /// When it is paid and reviewed.
+    GatesOpen,
+}
+
+/// Who says that a parcel is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Packing {
+    /// Nobody: released is ready.
+    Automatic,
+    /// The warehouse, by command; and a cancellation asks it whether the parcel can still be stopped.
+    ByWarehouse,
+}
+
+/// When a parcel's share of the total is earned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EarnPolicy {
+    /// When the carrier takes it.
+    OnHandover,
+    /// When the customer has it.
+    OnDelivery,
+}
+
+/// What a shortage does to the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnShortage {
+    /// The order is cancelled, and refunded in full.
+    Cancel,
+    /// The parcel waits and asks again.
+    Wait,
+}
+
+/// The policy of parcels. Durations are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DispatchPolicy {
+    /// When stock is reserved.
+    pub reserve: ReserveWhen,
+    /// Who says that a parcel is packed.
+    pub packing: Packing,
+    /// When its share is earned.
+    pub earn: EarnPolicy,
+    /// What a shortage does.
+    pub shortage: OnShortage,
+    /// Whether a label is booked with the carrier when a parcel is packed.
+    pub book: bool,
+    /// How long a call may stay unanswered before it is made again under the same key. Default 30 s.
+    pub answer_ms: u64,
+    /// How long a reservation is kept while nobody pays. Default 30 minutes.
+    pub reserve_ms: u64,
+    /// How often stock is asked for again after a shortage. Default one day.
+    pub restock_ms: u64,
+    /// How long a released parcel may wait for the carrier before a person hears of it. Default 3 days.
+    pub pack_ms: u64,
+    /// How long a parcel may be silent before the carrier is asked; twice as long, and it counts as lost. Default 15
+    /// days.
+    pub silent_ms: u64,
+    /// How long a parcel on its way back may be silent before a person hears of it. Default 30 days.
+    pub return_ms: u64,
+}
+
+impl Default for DispatchPolicy {
+    fn default() -> Self {
+        const MINUTE: u64 = 60_000;
+        const DAY: u64 = 24 * 60 * MINUTE;
+        Self {
+            reserve: ReserveWhen::GatesOpen,
+            packing: Packing::ByWarehouse,
+            earn: EarnPolicy::OnDelivery,
+            shortage: OnShortage::Cancel,
+            book: true,
+            answer_ms: 30_000,
+            reserve_ms: 30 * MINUTE,
+            restock_ms: DAY,
+            pack_ms: 3 * DAY,
+            silent_ms: 15 * DAY,
+            return_ms: 30 * DAY,
+        }
+    }
+}

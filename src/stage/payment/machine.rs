@@ -1,0 +1,1093 @@
+//! One try to take money on one channel.
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::{CaptureMode, Expiring, PaymentPolicy};
+use crate::clock::Timestamp;
+use crate::id::{Channel, Key};
+use crate::ledger::{P1, P2, P3, P4, P5, P6, Source};
+use crate::machine::{
+    Answer, Cx, Decide, EmittedBy, Evidence, Fold, Goto, Life, Moved, Next, On, Row, View, refuse,
+    stay, to, until,
+};
+use crate::money::Money;
+use crate::stage::proof::{Cancelling, Collected, Funded, GivesBack};
+use crate::stage::{data, guesses, plain, quiet, shared};
+
+crate::machine! {
+    /// One try to take money on one channel (section 2.2 of the order domain).
+    ///
+    /// Ranks: 0 a local guess, 1 not final, 2 final and negative, 3 authorised, 4 captured, 5 captured and lost again.
+    pub mod attempt = "payment.attempt" v 1;
+    policy PaymentPolicy;
+    hears Cancelling, GivesBack;
+    yields Funded, Collected;
+    effects {
+        Charge           => done Paid | Authorised | Pended | ActionNeeded,
+                            declined Refused, unknown Lost, exhausted GaveUp;
+        Inquire (read)   => done Paid | Authorised | StillHeld | Pended | ActionNeeded | NotThere | Gone,
+                            declined Refused, unknown Lost, exhausted GaveUp;
+        Close (repeat)   => done Gone | Paid, declined CloseRefused, unknown Lost, exhausted GaveUp;
+        Capture          => done Paid, declined CaptureRefused, unknown CaptureLost, exhausted CaptureGaveUp;
+        Void (repeat)    => done HoldReleased | Paid, declined VoidRefused, unknown Lost, exhausted GaveUp;
+    }
+    asks { MoneyBack }
+    inputs {
+        command Start, Cancel, CustomerBack, Collect, Release, AcceptMismatch, RefuseMismatch;
+        outcome Lost @0, GaveUp @0, NotThere @0, CloseRefused @0, StillHeld @0,
+                CaptureRefused @0, CaptureLost @0, CaptureGaveUp @0, VoidRefused @0,
+                Pended @1, ActionNeeded @1, Refused @2, Gone @2, HoldReleased @2, HoldExpired @2,
+                Authorised @3, Paid @4, CaptureFailed @5;
+        timer   AnswerDue, AskAgain, ActionDue, CloseDue, HoldDue, ResolveDue;
+        signal  Stop (on granted Cancelling), GiveBack (on granted GivesBack), CaptureAsked;
+    }
+    states {
+        Sending: busy(AnswerDue) @0,
+        NotSent: fail @2,
+        Unknown: busy(AskAgain) @0,
+        Stuck: wait(AskAgain) @0,
+        Pending: busy(AskAgain) @1,
+        RequiresAction: wait(ActionDue) @1,
+        Closing: busy(CloseDue) @1,
+        Declined: fail @2,
+        Closed: fail @2,
+        Authorized: wait(HoldDue) @3,
+        Capturing: busy(AnswerDue) @3,
+        CaptureUnknown: busy(AskAgain) @3,
+        Voiding: busy(AnswerDue) @3,
+        Voided: fail @3,
+        Expired: fail @3,
+        PartiallyCaptured: wait(HoldDue) @4,
+        Captured: done @4,
+        Mismatch: wait(ResolveDue) @4,
+        FailedLate: fail @5,
+    }
+    groups {
+        Fresh     = Sending | Unknown | Stuck;
+        Open      = Sending | Unknown | Stuck | Pending;
+        Early     = Sending | Unknown | Stuck | Pending | RequiresAction | Closing;
+        Asked     = Unknown | Stuck | Pending | RequiresAction;
+        Live      = Sending | Unknown | Stuck | Pending | RequiresAction;
+        Secured   = Authorized | Capturing | CaptureUnknown | Voiding | PartiallyCaptured;
+        Holding   = Authorized | PartiallyCaptured;
+        Resolving = Capturing | CaptureUnknown | Voiding;
+        Taken     = Captured | PartiallyCaptured;
+        Negative  = NotSent | Declined | Closed | Voided | Expired;
+        Ended     = NotSent | Declined | Closed | Voided | Expired | FailedLate;
+    }
+    rows {
+        New            + Start          => Sending / Charge;
+        Sending        + GaveUp         => NotSent | Unknown;
+        Sending        + Lost           => Unknown;
+        Sending        + AnswerDue      => Unknown;
+        Fresh          + Pended         => Pending;
+        Open           + ActionNeeded   => RequiresAction;
+        RequiresAction + Pended         => Pending;
+        RequiresAction + CustomerBack   => Pending;
+        RequiresAction + ActionDue      => Closing / Close;
+        Early          + Authorised     => Authorized | Voiding | Mismatch / Void ! P1;
+        Early          + Paid           => Captured | Mismatch ! P3, P5 ? MoneyBack;
+        Early          + Refused        => Declined;
+        Early          + Gone           => Closed;
+        Early          + HoldReleased   => Closed;
+        Early          + HoldExpired    => Closed;
+        Asked          + Cancel         => Closing / Close;
+        Live           + Stop           => Closing / Close;
+        Unknown        + AskAgain       => Unknown | Stuck / Inquire;
+        Unknown        + NotThere       => Unknown | Closing / Close;
+        Pending        + AskAgain       => Pending | Stuck / Inquire;
+        Stuck          + AskAgain       => Stuck / Inquire;
+        Closing        + CloseDue       => Closing / Close;
+        Closing        + CloseRefused   => Closing / Inquire;
+        Holding        + Collect        => Capturing / Capture;
+        Holding        + CaptureAsked   => Capturing / Capture;
+        Holding        + HoldDue        => Capturing | Voiding / Capture, Void;
+        Holding        + Release        => Voiding / Void;
+        Holding        + Stop           => Voiding / Void;
+        Secured        + Paid           => Captured | PartiallyCaptured ! P2, P3, P5 ? MoneyBack;
+        Secured        + HoldReleased   => Voided | Captured !! P2 ? MoneyBack;
+        Secured        + HoldExpired    => Expired | Captured !! P2 ? MoneyBack;
+        Capturing      + CaptureRefused => Authorized | Voiding / Void;
+        Capturing      + CaptureLost    => CaptureUnknown;
+        Capturing      + CaptureGaveUp  => Authorized | Voiding | CaptureUnknown / Void;
+        Capturing      + AnswerDue      => CaptureUnknown;
+        CaptureUnknown + AskAgain       => CaptureUnknown / Inquire;
+        CaptureUnknown + StillHeld      => Authorized | Voiding / Void;
+        Voiding        + AnswerDue      => Voiding / Void;
+        Voiding        + VoidRefused    => Voiding / Inquire;
+        Negative       + Authorised     => Voiding / Void !! P1;
+        Negative       + Paid           => Captured ! P6 !! P5 ? MoneyBack;
+        Taken          + CaptureFailed  => Captured | FailedLate ! P2 !! P4;
+        Captured       + GiveBack       => Captured ? MoneyBack;
+        Mismatch       + AcceptMismatch => Captured ! P6;
+        Mismatch       + RefuseMismatch => Captured | Closed ? MoneyBack;
+        Mismatch       + ResolveDue     => Captured | Closed ? MoneyBack;
+        Mismatch       + Stop           => Captured | Closed ? MoneyBack;
+    }
+    ignore {
+        Closing + Stop; Resolving + Stop; Ended + Stop; Captured + Stop;
+        Early + GiveBack; Secured + GiveBack; Ended + GiveBack; Mismatch + GiveBack;
+        Early + CaptureAsked; Resolving + CaptureAsked; Ended + CaptureAsked;
+        Captured + CaptureAsked; Mismatch + CaptureAsked;
+    }
+    alarm {
+        Early + CaptureFailed; Negative + CaptureFailed; Mismatch + CaptureFailed;
+        Authorized + CaptureFailed; Resolving + CaptureFailed;
+    }
+}
+
+/// What an attempt is about; the same from its start to its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Try {
+    /// The tender of the order that it pays.
+    pub tender: Key,
+    /// The channel it goes over.
+    pub channel: Channel,
+    /// What it shall take, in minor units.
+    pub amount_minor: i64,
+    /// The channel's reference, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// Why a channel refused, as far as it decides what may be tried next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DeclineClass {
+    /// This credential will not work again: ask for another.
+    Hard,
+    /// Another channel, or later.
+    Soft,
+    /// The same channel, with the customer present.
+    AuthRequired,
+    /// Stop, and tell review.
+    Fraud,
+}
+
+/// What the customer must do before an attempt can go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NextAction {
+    /// Follow a link.
+    Redirect {
+        /// Where to.
+        url: String,
+    },
+    /// Scan a code.
+    Qr {
+        /// What the code says.
+        payload: String,
+    },
+    /// Confirm at the bank (3-D Secure).
+    Confirm {
+        /// What the bank's page needs.
+        payload: String,
+    },
+    /// Type a one-time code.
+    Otp,
+    /// Pay a slip.
+    Slip {
+        /// The number on the slip.
+        number: String,
+    },
+    /// Nothing but wait.
+    Wait,
+}
+
+data! {
+    /// Asked of the channel, no answer yet.
+    Sending { #[allow(missing_docs)] what: Try }
+    /// Provably never reached the channel: safe to try another.
+    NotSent { #[allow(missing_docs)] what: Try }
+    /// Nobody knows. The amount stays reserved.
+    Unknown { #[allow(missing_docs)] what: Try, /** Inquiries made. */ asked: u32, /** Answers "not there". */ missing: u32 }
+    /// The inquiries are used up; a person reconciles.
+    Stuck { #[allow(missing_docs)] what: Try }
+    /// Accepted, not final.
+    Pending { #[allow(missing_docs)] what: Try, /** Inquiries made. */ asked: u32 }
+    /// Waits for the customer.
+    RequiresAction { #[allow(missing_docs)] what: Try, /** What they must do. */ action: NextAction }
+    /// Being closed, so that another may be tried.
+    Closing { #[allow(missing_docs)] what: Try }
+    /// Refused.
+    Declined { #[allow(missing_docs)] what: Try, /** How. */ class: DeclineClass, /** The channel's code. */ code: String }
+    /// Closed without taking money.
+    Closed { #[allow(missing_docs)] what: Try }
+    /// Held for us, not taken.
+    Authorized { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
+    /// Being captured.
+    Capturing { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
+    /// Nobody knows whether it was captured.
+    CaptureUnknown { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held, /** Inquiries made. */ asked: u32 }
+    /// The rest of the authorisation is being released.
+    Voiding { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
+    /// Released without taking money.
+    Voided { #[allow(missing_docs)] what: Try }
+    /// The authorisation ran out.
+    Expired { #[allow(missing_docs)] what: Try }
+    /// Some is taken, and more may be.
+    PartiallyCaptured { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
+    /// Taken.
+    Captured {
+        #[allow(missing_docs)] what: Try,
+        /** Minor units taken, late failures taken off. */ captured_minor: i64,
+        /** When the channel took it. */ at: Timestamp,
+        /** Whether it came after this attempt had been given up. */
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] late: bool,
+    }
+    /// Money of another amount or currency arrived: a person decides.
+    Mismatch { #[allow(missing_docs)] what: Try, /** Minor units in suspense. */ arrived_minor: i64, /** When. */ at: Timestamp }
+    /// Everything taken was taken back by the scheme or the bank.
+    FailedLate { #[allow(missing_docs)] what: Try }
+
+    /// Starts an attempt. Refused for an unknown tender, for an order that is not wanted any more, and while another
+    /// attempt may still collect the same tender.
+    Start {
+        /** Which tender of the order. */ tender: Key,
+        /** Another channel than the tender names. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] channel: Option<Channel>,
+        /** A token of the host's vault or the channel's; never a card number. */
+        #[serde(default, skip_serializing_if = "String::is_empty")] method: String,
+    }
+    /// Captures what is authorised, or part of it.
+    Collect { /** Minor units; all that is left when `None`. */ amount_minor: Option<i64> }
+
+    /// Takes money, or holds it.
+    Charge {
+        /** The channel. */ channel: Channel,
+        /** How much. */ amount: Money,
+        /** Which tender it pays. */ tender: Key,
+        /** The token it is charged to. */
+        #[serde(default, skip_serializing_if = "String::is_empty")] method: String,
+        /** Whether to capture at once. */ capture: bool,
+    }
+    /// Asks what became of an attempt.
+    Inquire { /** The channel. */ channel: Channel, /** Its reference, if it gave one. */ reference: Option<String>, /** What was asked for. */ amount: Money }
+    /// Closes an attempt, so that it can take no money any more.
+    Close { /** The channel. */ channel: Channel, /** Its reference, if it gave one. */ reference: Option<String> }
+    /// Captures an authorisation.
+    Capture { /** The channel. */ channel: Channel, /** Its reference. */ reference: Option<String>, /** How much. */ amount: Money }
+    /// Releases what is left of an authorisation.
+    Void { /** The channel. */ channel: Channel, /** Its reference. */ reference: Option<String> }
+
+    /// The answer was lost.
+    Lost { /** Why. */ why: String }
+    /// The calls are used up.
+    GaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
+    /// The answer to a capture was lost.
+    CaptureLost { /** Why. */ why: String }
+    /// The calls of a capture are used up.
+    CaptureGaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
+    /// The channel does not close it; what it did instead must be asked.
+    CloseRefused { /** The channel's code. */ code: String }
+    /// The channel refuses the capture.
+    CaptureRefused { /** The channel's code. */ code: String }
+    /// The channel refuses to release.
+    VoidRefused { /** The channel's code. */ code: String }
+    /// Accepted, not final.
+    Pended { /** The channel's reference. */ reference: String }
+    /// The customer must do something.
+    ActionNeeded { /** The channel's reference. */ reference: String, /** What. */ action: NextAction, /** Until when, if the channel says. */ expires_at: Option<Timestamp> }
+    /// Refused.
+    Refused { /** How. */ class: DeclineClass, /** The channel's code. */ code: String }
+    /// Authorised.
+    Authorised { /** The channel. */ channel: Channel, /** Its reference. */ reference: String, /** How much. */ amount: Money, /** Until when, if the channel says. */ expires_at: Option<Timestamp> }
+    /// Captured or charged.
+    Paid { /** The channel. */ channel: Channel, /** Its reference. */ reference: String, /** How much. */ amount: Money, /** Whether the channel lets more of the same authorisation be captured. */ #[serde(default)] more_allowed: bool }
+    /// A capture that failed late, at the scheme or the bank.
+    CaptureFailed { /** The channel. */ channel: Channel, /** Its reference. */ reference: String, /** How much. */ amount: Money }
+
+    /// Asks for money to be given back.
+    MoneyBack { /** The attempt that took it. */ attempt: Key, /** Its channel. */ channel: Channel, /** Its reference. */ reference: Option<String>, /** At most this many minor units. */ amount_minor: i64, /** Out of which account. */ source: Source }
+}
+
+/// What is left of an authorisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Minor units authorised.
+    pub authorized_minor: i64,
+    /// Minor units captured of it.
+    pub captured_minor: i64,
+    /// How many captures were begun: each is an operation of its own.
+    pub captures: u32,
+    /// Until when it may be used.
+    pub until: Timestamp,
+    /// When the channel took what is captured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+impl Held {
+    fn left(&self) -> i64 {
+        self.authorized_minor.saturating_sub(self.captured_minor)
+    }
+}
+
+plain! {
+    /// Closes an attempt that the customer may still pay.
+    Cancel,
+    /// The customer came back from the channel's page. A hint, never evidence.
+    CustomerBack,
+    /// Releases an authorisation.
+    Release,
+    /// Takes money of another amount towards what is due.
+    AcceptMismatch,
+    /// Gives money of another amount back.
+    RefuseMismatch,
+    /// Nothing of this attempt is known to the channel.
+    NotThere,
+    /// Closed at the channel, or never there after a close.
+    Gone,
+    /// Authorised still, and not captured.
+    StillHeld,
+    /// The authorisation was released.
+    HoldReleased,
+    /// The authorisation ran out at the channel.
+    HoldExpired,
+    /// The answer should be here.
+    AnswerDue,
+    /// Time to ask again.
+    AskAgain,
+    /// The customer's time is over.
+    ActionDue,
+    /// Time to close again.
+    CloseDue,
+    /// The authorisation is about to expire.
+    HoldDue,
+    /// The time to resolve a mismatch is over.
+    ResolveDue,
+    /// The order is on its way out.
+    Stop,
+    /// No goods are out: the money goes back.
+    GiveBack,
+    /// A parcel is ready and wants the money captured.
+    CaptureAsked,
+}
+
+quiet!(
+    Lost, GaveUp, NotThere, CloseRefused, StillHeld, CaptureRefused, CaptureLost, CaptureGaveUp,
+    VoidRefused, Pended, ActionNeeded, Refused, Gone, HoldReleased, HoldExpired
+);
+guesses!(Lost, CaptureLost; GaveUp, CaptureGaveUp);
+
+impl Evidence for Authorised {
+    fn identity(&self) -> Option<String> {
+        Some(format!("authorised {} {}", self.reference, self.amount))
+    }
+}
+impl Evidence for Paid {
+    fn moved(&self) -> Moved {
+        Moved::In(self.channel.clone(), self.amount)
+    }
+    fn identity(&self) -> Option<String> {
+        Some(format!("paid {} {}", self.reference, self.amount))
+    }
+}
+impl Evidence for CaptureFailed {
+    fn moved(&self) -> Moved {
+        Moved::Out(self.channel.clone(), self.amount)
+    }
+    fn identity(&self) -> Option<String> {
+        Some(format!("capture failed {} {}", self.reference, self.amount))
+    }
+}
+
+use attempt::{
+    Asked, Early, Fresh, Holding, Live, M, Negative, New, Open, Secured, State, Taken,
+};
+
+shared!(Fresh.what: Try = Sending | Unknown | Stuck);
+shared!(Open.what: Try = Sending | Unknown | Stuck | Pending);
+shared!(Early.what: Try = Sending | Unknown | Stuck | Pending | RequiresAction | Closing);
+shared!(Asked.what: Try = Unknown | Stuck | Pending | RequiresAction);
+shared!(Live.what: Try = Sending | Unknown | Stuck | Pending | RequiresAction);
+shared!(Secured.what: Try = Authorized | Capturing | CaptureUnknown | Voiding | PartiallyCaptured);
+shared!(Secured.hold: Held = Authorized | Capturing | CaptureUnknown | Voiding | PartiallyCaptured);
+shared!(Holding.what: Try = Authorized | PartiallyCaptured);
+shared!(Holding.hold: Held = Authorized | PartiallyCaptured);
+shared!(Negative.what: Try = NotSent | Declined | Closed | Voided | Expired);
+
+impl Try {
+    fn money<R: Row>(&self, cx: &Cx<'_, R>) -> Money {
+        Money::new(self.amount_minor, cx.order().total().currency())
+    }
+
+    fn referred(&self, reference: &str) -> Try {
+        Try {
+            reference: Some(reference.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    fn back(&self, attempt: Key, amount_minor: i64, source: Source) -> MoneyBack {
+        MoneyBack {
+            attempt,
+            channel: self.channel.clone(),
+            reference: self.reference.clone(),
+            amount_minor,
+            source,
+        }
+    }
+}
+
+/// Whether this state may still take or hold money for its tender, or has.
+fn occupies(state: &State) -> Option<Key> {
+    match state {
+        State::Sending(s) => Some(s.what.tender),
+        State::Unknown(s) => Some(s.what.tender),
+        State::Stuck(s) => Some(s.what.tender),
+        State::Pending(s) => Some(s.what.tender),
+        State::RequiresAction(s) => Some(s.what.tender),
+        State::Closing(s) => Some(s.what.tender),
+        State::Authorized(s) => Some(s.what.tender),
+        State::Capturing(s) => Some(s.what.tender),
+        State::CaptureUnknown(s) => Some(s.what.tender),
+        State::Voiding(s) => Some(s.what.tender),
+        State::PartiallyCaptured(s) => Some(s.what.tender),
+        State::Captured(s) => Some(s.what.tender),
+        State::Mismatch(s) => Some(s.what.tender),
+        State::NotSent(_)
+        | State::Declined(_)
+        | State::Closed(_)
+        | State::Voided(_)
+        | State::Expired(_)
+        | State::FailedLate(_) => None,
+    }
+}
+
+impl Decide<Start> for New {
+    fn decide(&self, c: &Start, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        if cx.life() != Life::Placed {
+            return refuse("not_wanted", "the order is not wanted any more");
+        }
+        let Some(tender) = cx.order().tenders().iter().find(|t| t.key == c.tender) else {
+            return refuse("unknown_tender", format!("the order has no tender {}", c.tender));
+        };
+        if let Some((other, _)) =
+            cx.siblings().instances().find(|(_, s)| occupies(s) == Some(c.tender))
+        {
+            return refuse(
+                "tender_busy",
+                format!("attempt {other} has collected tender {} or still may", c.tender),
+            );
+        }
+        let what = Try {
+            tender: c.tender,
+            channel: c.channel.clone().unwrap_or_else(|| tender.channel.clone()),
+            amount_minor: tender.amount_minor,
+            reference: None,
+        };
+        cx.want(Charge {
+            channel: what.channel.clone(),
+            amount: what.money(cx),
+            tender: what.tender,
+            method: c.method.clone(),
+            capture: cx.policy().capture == CaptureMode::AtOnce,
+        });
+        Ok(until(cx.after_ms(cx.policy().answer_ms), Sending { what }))
+    }
+}
+
+fn unknown<R: Goto<Unknown> + Row<M = M>>(what: &Try, cx: &Cx<'_, R>) -> Next<R> {
+    let wait = cx.policy().inquiry_wait_ms(0);
+    until(cx.after_ms(wait), Unknown { what: what.clone(), asked: 0, missing: 0 })
+}
+
+impl On<GaveUp> for Sending {
+    fn on(&self, e: &GaveUp, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if e.sent { unknown(&self.what, cx) } else { to(NotSent { what: self.what.clone() }) }
+    }
+}
+impl On<Lost> for Sending {
+    fn on(&self, _: &Lost, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        unknown(&self.what, cx)
+    }
+}
+impl On<AnswerDue> for Sending {
+    fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        unknown(&self.what, cx)
+    }
+}
+
+fn pending<R: Goto<Pending> + Row<M = M>>(what: Try, cx: &Cx<'_, R>) -> Next<R> {
+    until(cx.after_ms(cx.policy().inquiry_wait_ms(0)), Pending { what, asked: 0 })
+}
+
+impl On<Pended> for Fresh {
+    fn on(&self, e: &Pended, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        pending(self.what().referred(&e.reference), cx)
+    }
+}
+impl On<Pended> for RequiresAction {
+    fn on(&self, e: &Pended, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        pending(self.what.referred(&e.reference), cx)
+    }
+}
+impl Decide<CustomerBack> for RequiresAction {
+    fn decide(&self, _: &CustomerBack, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(pending(self.what.clone(), cx))
+    }
+}
+impl On<ActionNeeded> for Open {
+    fn on(&self, e: &ActionNeeded, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let own = cx.after_ms(cx.policy().action_ms);
+        let at = e.expires_at.and_then(|t| cx.at(t).ok()).unwrap_or(own);
+        until(
+            at,
+            RequiresAction {
+                what: self.what().referred(&e.reference),
+                action: e.action.clone(),
+            },
+        )
+    }
+}
+
+fn close<R: Goto<Closing> + Row<M = M>>(what: &Try, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    Close: EmittedBy<R>,
+{
+    cx.want(Close {
+        channel: what.channel.clone(),
+        reference: what.reference.clone(),
+    });
+    until(cx.after_ms(cx.policy().close_ms), Closing { what: what.clone() })
+}
+
+impl On<ActionDue> for RequiresAction {
+    fn on(&self, _: &ActionDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        close(&self.what, cx)
+    }
+}
+impl Decide<Cancel> for Asked {
+    fn decide(&self, _: &Cancel, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(close(self.what(), cx))
+    }
+}
+impl On<Stop> for Live {
+    fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        close(self.what(), cx)
+    }
+}
+impl On<CloseDue> for Closing {
+    fn on(&self, _: &CloseDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        close(&self.what, cx)
+    }
+}
+
+fn inquire<R: Row<M = M>>(what: &Try, n: u32, cx: &mut Cx<'_, R>)
+where
+    Inquire: EmittedBy<R>,
+{
+    let ask = Inquire {
+        channel: what.channel.clone(),
+        reference: what.reference.clone(),
+        amount: what.money(cx),
+    };
+    cx.want_nth(n, ask);
+}
+
+impl On<CloseRefused> for Closing {
+    fn on(&self, _: &CloseRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        inquire(&self.what, 0, cx);
+        stay(self.clone())
+    }
+}
+impl On<AskAgain> for Unknown {
+    fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let asked = self.asked.saturating_add(1);
+        inquire(&self.what, asked, cx);
+        if asked > cx.policy().inquiries {
+            cx.hold("reconcile", "the channel does not say what became of a payment");
+            return until(cx.after_ms(cx.policy().reconcile_ms), Stuck { what: self.what.clone() });
+        }
+        let wait = cx.policy().inquiry_wait_ms(asked);
+        until(cx.after_ms(wait), Unknown { asked, ..self.clone() })
+    }
+}
+impl On<NotThere> for Unknown {
+    fn on(&self, _: &NotThere, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // The first call may still be on its way: only the second "not there" is worth a close, which settles it.
+        if self.missing == 0 {
+            return stay(Unknown { missing: 1, ..self.clone() });
+        }
+        close(&self.what, cx)
+    }
+}
+impl On<AskAgain> for Pending {
+    fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let asked = self.asked.saturating_add(1);
+        inquire(&self.what, asked, cx);
+        if asked > cx.policy().inquiries {
+            cx.hold("reconcile", "a payment has been pending for too long");
+            return until(cx.after_ms(cx.policy().reconcile_ms), Stuck { what: self.what.clone() });
+        }
+        let wait = cx.policy().inquiry_wait_ms(asked);
+        until(cx.after_ms(wait), Pending { asked, ..self.clone() })
+    }
+}
+impl On<AskAgain> for Stuck {
+    fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        inquire(&self.what, u32::MAX, cx);
+        until(cx.after_ms(cx.policy().reconcile_ms), self.clone())
+    }
+}
+
+fn void<R: Goto<Voiding> + Row<M = M>>(what: &Try, hold: &Held, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    Void: EmittedBy<R>,
+{
+    cx.want(Void {
+        channel: what.channel.clone(),
+        reference: what.reference.clone(),
+    });
+    until(
+        cx.after_ms(cx.policy().answer_ms),
+        Voiding { what: what.clone(), hold: hold.clone() },
+    )
+}
+
+fn held(e: &Authorised, until: Timestamp) -> Held {
+    Held {
+        authorized_minor: e.amount.minor(),
+        captured_minor: 0,
+        captures: 0,
+        until,
+        at: None,
+    }
+}
+
+impl On<Authorised> for Early {
+    fn on(&self, e: &Authorised, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let what = self.what().referred(&e.reference);
+        if e.amount.currency() != what.money(cx).currency() {
+            cx.hold("mismatch", format!("authorised {} in place of {}", e.amount, what.money(cx)));
+            return until(
+                cx.after_ms(cx.policy().mismatch_ms),
+                Mismatch { what, arrived_minor: 0, at: cx.occurred() },
+            );
+        }
+        let own = cx.after_ms(cx.policy().hold_ms);
+        let at = e.expires_at.and_then(|t| cx.at(t).ok()).unwrap_or(own);
+        cx.post(P1 { channel: e.channel.clone(), amount_minor: e.amount.minor() });
+        let hold = held(e, at.instant());
+        let wanted = cx.life() == Life::Placed && !matches!(self, Early::Closing(_));
+        if wanted { until(at, Authorized { what, hold }) } else { void(&what, &hold, cx) }
+    }
+}
+impl On<Authorised> for Negative {
+    fn on(&self, e: &Authorised, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        cx.post(P1 { channel: e.channel.clone(), amount_minor: e.amount.minor() });
+        let hold = held(e, cx.now());
+        void(&self.what().referred(&e.reference), &hold, cx)
+    }
+}
+impl On<Paid> for Early {
+    fn on(&self, e: &Paid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let what = self.what().referred(&e.reference);
+        let amount_minor = e.amount.minor();
+        let expected = what.money(cx);
+        if e.amount.currency() != expected.currency() {
+            cx.hold("mismatch", format!("paid {} in place of {expected}", e.amount));
+            return until(
+                cx.after_ms(cx.policy().mismatch_ms),
+                Mismatch { what, arrived_minor: 0, at: cx.occurred() },
+            );
+        }
+        let captured = Captured {
+            what: what.clone(),
+            captured_minor: amount_minor,
+            at: cx.occurred(),
+            late: false,
+        };
+        if cx.life() != Life::Placed {
+            cx.post(P5 { channel: e.channel.clone(), amount_minor });
+            cx.ask(what.back(cx.key(), amount_minor, Source::Suspense));
+            return to(captured);
+        }
+        if e.amount != expected {
+            cx.post(P5 { channel: e.channel.clone(), amount_minor });
+            cx.hold("mismatch", format!("paid {} in place of {expected}", e.amount));
+            return until(
+                cx.after_ms(cx.policy().mismatch_ms),
+                Mismatch { what, arrived_minor: amount_minor, at: cx.occurred() },
+            );
+        }
+        cx.post(P3 { channel: e.channel.clone(), amount_minor });
+        to(captured)
+    }
+}
+impl On<Refused> for Early {
+    fn on(&self, e: &Refused, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        to(Declined { what: self.what().clone(), class: e.class, code: e.code.clone() })
+    }
+}
+impl On<Gone> for Early {
+    fn on(&self, _: &Gone, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        to(Closed { what: self.what().clone() })
+    }
+}
+impl On<HoldReleased> for Early {
+    fn on(&self, _: &HoldReleased, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        to(Closed { what: self.what().clone() })
+    }
+}
+impl On<HoldExpired> for Early {
+    fn on(&self, _: &HoldExpired, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        to(Closed { what: self.what().clone() })
+    }
+}
+
+fn capture<R: Goto<Capturing> + Row<M = M>>(
+    what: &Try,
+    hold: &Held,
+    amount_minor: i64,
+    cx: &mut Cx<'_, R>,
+) -> Next<R>
+where
+    Capture: EmittedBy<R>,
+{
+    let amount = Money::new(amount_minor, cx.order().total().currency());
+    cx.want_nth(
+        hold.captures,
+        Capture {
+            channel: what.channel.clone(),
+            reference: what.reference.clone(),
+            amount,
+        },
+    );
+    let hold = Held { captures: hold.captures.saturating_add(1), ..hold.clone() };
+    until(cx.after_ms(cx.policy().answer_ms), Capturing { what: what.clone(), hold })
+}
+
+impl Decide<Collect> for Holding {
+    fn decide(&self, c: &Collect, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        let left = self.hold().left();
+        let amount = c.amount_minor.unwrap_or(left);
+        if cx.life() != Life::Placed {
+            return refuse("not_wanted", "the order is not wanted any more");
+        }
+        if amount <= 0 {
+            return refuse("not_positive", "an amount is positive");
+        }
+        if amount > left {
+            return refuse("exceeds_authorized", format!("{amount} of {left} left"));
+        }
+        Ok(capture(self.what(), self.hold(), amount, cx))
+    }
+}
+impl On<CaptureAsked> for Holding {
+    fn on(&self, _: &CaptureAsked, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        capture(self.what(), self.hold(), self.hold().left(), cx)
+    }
+}
+impl On<HoldDue> for Holding {
+    fn on(&self, _: &HoldDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let wanted = cx.life() == Life::Placed && matches!(self, Holding::Authorized(_));
+        if wanted && cx.policy().expiring == Expiring::Capture {
+            capture(self.what(), self.hold(), self.hold().left(), cx)
+        } else {
+            void(self.what(), self.hold(), cx)
+        }
+    }
+}
+impl Decide<Release> for Holding {
+    fn decide(&self, _: &Release, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(void(self.what(), self.hold(), cx))
+    }
+}
+impl On<Stop> for Holding {
+    fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        void(self.what(), self.hold(), cx)
+    }
+}
+impl On<Paid> for Secured {
+    fn on(&self, e: &Paid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let (what, hold) = (self.what().referred(&e.reference), self.hold());
+        let amount = e.amount.minor();
+        let same = e.amount.currency() == what.money(cx).currency();
+        if !same {
+            cx.hold("mismatch", format!("captured {} in place of {}", e.amount, what.money(cx)));
+        }
+        let drawn = if same { amount.min(hold.left()).max(0) } else { 0 };
+        let extra = if same { amount.saturating_sub(drawn) } else { 0 };
+        let wanted = matches!(cx.life(), Life::Placed | Life::Completed);
+        let channel = e.channel.clone();
+        if wanted {
+            cx.post(P3 { channel: channel.clone(), amount_minor: drawn });
+        } else {
+            cx.post(P5 { channel: channel.clone(), amount_minor: drawn });
+        }
+        if extra > 0 {
+            cx.post(P5 { channel: channel.clone(), amount_minor: extra });
+            if wanted {
+                cx.hold("mismatch", format!("captured {extra} more than was authorised"));
+            }
+        }
+        if !wanted && amount > 0 && same {
+            cx.ask(what.back(cx.key(), amount, Source::Suspense));
+        }
+        let captured_minor = hold.captured_minor.saturating_add(drawn).saturating_add(extra);
+        let hold = Held {
+            captured_minor: hold.captured_minor.saturating_add(drawn),
+            at: Some(cx.occurred()),
+            ..hold.clone()
+        };
+        if e.more_allowed && wanted && hold.left() > 0 {
+            cx.post(P2 { channel, amount_minor: drawn });
+            let own = cx.after_ms(cx.policy().hold_ms);
+            let at = cx.at(hold.until).unwrap_or(own);
+            return until(at, PartiallyCaptured { what, hold });
+        }
+        // The channel takes no further capture, so the rest of the authorisation is free on its word.
+        cx.post(P2 { channel, amount_minor: drawn.saturating_add(hold.left()) });
+        to(Captured { what, captured_minor, at: cx.occurred(), late: false })
+    }
+}
+
+/// An authorisation is gone: what was captured of it stays captured.
+fn freed<R, T>(what: &Try, hold: &Held, cx: &mut Cx<'_, R>, nothing: T) -> Next<R>
+where
+    R: Goto<Captured> + Goto<T> + Row<M = M>,
+    T: crate::machine::Untimed<M> + crate::machine::StateOf<M>,
+    P2: crate::machine::PostedBy<R>,
+    MoneyBack: crate::machine::AskedBy<R>,
+{
+    cx.post(P2 { channel: what.channel.clone(), amount_minor: hold.left() });
+    if hold.captured_minor == 0 {
+        return to(nothing);
+    }
+    if cx.seen::<GivesBack>().is_some() {
+        cx.ask(what.back(cx.key(), hold.captured_minor, Source::Cust));
+    }
+    to(Captured {
+        what: what.clone(),
+        captured_minor: hold.captured_minor,
+        at: hold.at.unwrap_or_else(|| cx.occurred()),
+        late: false,
+    })
+}
+
+impl On<HoldReleased> for Secured {
+    fn on(&self, _: &HoldReleased, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let nothing = Voided { what: self.what().clone() };
+        freed(self.what(), self.hold(), cx, nothing)
+    }
+}
+impl On<HoldExpired> for Secured {
+    fn on(&self, _: &HoldExpired, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let nothing = Expired { what: self.what().clone() };
+        freed(self.what(), self.hold(), cx, nothing)
+    }
+}
+
+/// Not captured after all: the authorisation stands, or is released if the order is not wanted any more.
+fn uncaptured<R: Goto<Authorized> + Goto<Voiding> + Row<M = M>>(
+    what: &Try,
+    hold: &Held,
+    cx: &mut Cx<'_, R>,
+) -> Next<R>
+where
+    Void: EmittedBy<R>,
+{
+    if cx.life() != Life::Placed {
+        return void(what, hold, cx);
+    }
+    let own = cx.after_ms(cx.policy().hold_ms);
+    let at = cx.at(hold.until).unwrap_or(own);
+    until(at, Authorized { what: what.clone(), hold: hold.clone() })
+}
+
+fn capture_unknown<R: Goto<CaptureUnknown> + Row<M = M>>(
+    s: &Capturing,
+    cx: &Cx<'_, R>,
+) -> Next<R> {
+    let wait = cx.policy().inquiry_wait_ms(0);
+    until(
+        cx.after_ms(wait),
+        CaptureUnknown { what: s.what.clone(), hold: s.hold.clone(), asked: 0 },
+    )
+}
+
+impl On<CaptureRefused> for Capturing {
+    fn on(&self, e: &CaptureRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if cx.life() == Life::Placed {
+            cx.hold("capture_refused", format!("the channel refuses a capture: {}", e.code));
+        }
+        uncaptured(&self.what, &self.hold, cx)
+    }
+}
+impl On<CaptureLost> for Capturing {
+    fn on(&self, _: &CaptureLost, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        capture_unknown(self, cx)
+    }
+}
+impl On<CaptureGaveUp> for Capturing {
+    fn on(&self, e: &CaptureGaveUp, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if e.sent { capture_unknown(self, cx) } else { uncaptured(&self.what, &self.hold, cx) }
+    }
+}
+impl On<AnswerDue> for Capturing {
+    fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        capture_unknown(self, cx)
+    }
+}
+impl On<AskAgain> for CaptureUnknown {
+    fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let asked = self.asked.saturating_add(1);
+        inquire(&self.what, asked, cx);
+        if asked == cx.policy().inquiries {
+            cx.hold("reconcile", "the channel does not say what became of a capture");
+        }
+        let wait = cx.policy().inquiry_wait_ms(asked);
+        until(cx.after_ms(wait), CaptureUnknown { asked, ..self.clone() })
+    }
+}
+impl On<StillHeld> for CaptureUnknown {
+    fn on(&self, _: &StillHeld, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        uncaptured(&self.what, &self.hold, cx)
+    }
+}
+impl On<AnswerDue> for Voiding {
+    fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        void(&self.what, &self.hold, cx)
+    }
+}
+impl On<VoidRefused> for Voiding {
+    fn on(&self, _: &VoidRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        inquire(&self.what, 0, cx);
+        stay(self.clone())
+    }
+}
+impl On<Paid> for Negative {
+    fn on(&self, e: &Paid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let what = self.what().referred(&e.reference);
+        let amount_minor = e.amount.minor();
+        let total = cx.order().total();
+        if e.amount.currency() != total.currency() {
+            // The books hold one currency: a person takes this one out of the channel's own report.
+            cx.hold("mismatch", format!("paid {} late, in another currency", e.amount));
+            cx.post(P5 { channel: e.channel.clone(), amount_minor: 0 });
+            return to(Captured { what, captured_minor: 0, at: cx.occurred(), late: true });
+        }
+        cx.post(P5 { channel: e.channel.clone(), amount_minor });
+        let taken = cx.siblings().instances().any(|(k, s)| {
+            k != cx.key() && occupies(s) == Some(what.tender)
+        });
+        let due = total.minor().saturating_sub(cx.books().kept()).saturating_sub(cx.books().held());
+        if cx.life() == Life::Placed && !taken && amount_minor <= due {
+            cx.post(P6 { amount_minor });
+        } else {
+            cx.ask(what.back(cx.key(), amount_minor, Source::Suspense));
+        }
+        to(Captured { what, captured_minor: amount_minor, at: cx.occurred(), late: true })
+    }
+}
+impl On<CaptureFailed> for Taken {
+    fn on(&self, e: &CaptureFailed, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let (what, captured, at, late) = match self {
+            Taken::Captured(s) => (s.what.clone(), s.captured_minor, s.at, s.late),
+            Taken::PartiallyCaptured(s) => {
+                // The scheme took it back, so the rest of this authorisation is not worth having.
+                cx.post(P2 { channel: s.what.channel.clone(), amount_minor: s.hold.left() });
+                let at = s.hold.at.unwrap_or_else(|| cx.occurred());
+                (s.what.clone(), s.hold.captured_minor, at, false)
+            }
+        };
+        let amount_minor = e.amount.minor();
+        cx.post(P4 { channel: e.channel.clone(), amount_minor });
+        cx.hold("capture_failed", format!("{} was taken back by the scheme or the bank", e.amount));
+        let left = captured.saturating_sub(amount_minor);
+        if left > 0 {
+            to(Captured { what, captured_minor: left, at, late })
+        } else {
+            to(FailedLate { what })
+        }
+    }
+}
+impl On<GiveBack> for Captured {
+    fn on(&self, _: &GiveBack, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        cx.ask(self.what.back(cx.key(), self.captured_minor, Source::Cust));
+        stay(self.clone())
+    }
+}
+
+impl Decide<AcceptMismatch> for Mismatch {
+    fn decide(&self, _: &AcceptMismatch, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        let due = cx.order().total().minor().saturating_sub(cx.books().kept());
+        if self.arrived_minor == 0 || self.arrived_minor > due {
+            return refuse("exceeds_due", format!("{} arrived, {due} due", self.arrived_minor));
+        }
+        cx.post(P6 { amount_minor: self.arrived_minor });
+        Ok(to(Captured {
+            what: self.what.clone(),
+            captured_minor: self.arrived_minor,
+            at: self.at,
+            late: false,
+        }))
+    }
+}
+
+fn unwanted<R: Goto<Captured> + Goto<Closed> + Row<M = M>>(
+    s: &Mismatch,
+    cx: &mut Cx<'_, R>,
+) -> Next<R>
+where
+    MoneyBack: crate::machine::AskedBy<R>,
+{
+    if s.arrived_minor == 0 {
+        return to(Closed { what: s.what.clone() });
+    }
+    cx.ask(s.what.back(cx.key(), s.arrived_minor, Source::Suspense));
+    to(Captured {
+        what: s.what.clone(),
+        captured_minor: s.arrived_minor,
+        at: s.at,
+        late: false,
+    })
+}
+impl Decide<RefuseMismatch> for Mismatch {
+    fn decide(&self, _: &RefuseMismatch, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(unwanted(self, cx))
+    }
+}
+impl On<ResolveDue> for Mismatch {
+    fn on(&self, _: &ResolveDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        unwanted(self, cx)
+    }
+}
+impl On<Stop> for Mismatch {
+    fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        unwanted(self, cx)
+    }
+}
+
+impl Fold<Funded> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Funded> {
+        let total = v.world.order.total().minor();
+        let (kept_minor, held_minor) = (v.world.books.kept(), v.world.books.held());
+        if total == 0 && !v.policy.free_is_funded {
+            return None;
+        }
+        let credit = v.policy.credit_minor(total);
+        let counted = match v.policy.funds {
+            super::FundsPolicy::RequireCaptured => kept_minor,
+            super::FundsPolicy::RequireAuthorized
+            | super::FundsPolicy::OnDelivery
+            | super::FundsPolicy::Credit { .. } => kept_minor.saturating_add(held_minor),
+        };
+        (counted.saturating_add(credit) >= total).then_some(Funded { kept_minor, held_minor })
+    }
+}
+impl Fold<Collected> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Collected> {
+        let total = v.world.order.total().minor();
+        let kept_minor = v.world.books.kept();
+        if total == 0 && !v.policy.free_is_funded {
+            return None;
+        }
+        let credit = v.policy.credit_minor(total);
+        (kept_minor.saturating_add(credit) >= total).then_some(Collected { kept_minor })
+    }
+}

@@ -1,0 +1,109 @@
+//! Proofs that more than one stage speaks of.
+
+use std::marker::PhantomData;
+
+use crate::machine::Proof;
+
+/// The order's money is there, as the funds policy counts it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Funded {
+    /// Minor units captured and wanted, not being refunded.
+    pub kept_minor: i64,
+    /// Minor units authorised and not yet drawn.
+    pub held_minor: i64,
+}
+impl Proof for Funded {
+    const NAME: &'static str = "funded";
+}
+
+/// Enough is captured to let the goods go: what the funds policy wants at the hand-over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collected {
+    /// Minor units captured and wanted, not being refunded.
+    pub kept_minor: i64,
+}
+impl Proof for Collected {
+    const NAME: &'static str = "collected";
+}
+
+/// A gate that review can hold shut.
+pub trait Gate: std::fmt::Debug + Clone + PartialEq + Send + Sync + 'static {
+    /// The name of the proof that opens it.
+    const NAME: &'static str;
+}
+
+/// The gate before goods leave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToDispatch;
+impl Gate for ToDispatch {
+    const NAME: &'static str = "approved.dispatch";
+}
+
+/// The gate before an authorisation is captured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToCapture;
+impl Gate for ToCapture {
+    const NAME: &'static str = "approved.capture";
+}
+
+/// Review let it pass, for the content that the order has now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Approved<G: Gate> {
+    /// Who decided: the fast lane, or how many people.
+    pub approvals: u32,
+    gate: PhantomData<G>,
+}
+impl<G: Gate> Approved<G> {
+    /// The proof.
+    #[must_use]
+    pub fn by(approvals: u32) -> Self {
+        Self {
+            approvals,
+            gate: PhantomData,
+        }
+    }
+}
+impl<G: Gate> Proof for Approved<G> {
+    const NAME: &'static str = G::NAME;
+}
+
+/// Every parcel has been delivered or cancelled, and at least one was delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served {
+    /// How many were delivered.
+    pub delivered: usize,
+}
+impl Proof for Served {
+    const NAME: &'static str = "served";
+}
+
+/// The order is placed and still wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted;
+impl Proof for Wanted {
+    const NAME: &'static str = "wanted";
+}
+
+/// The order is on its way out: nothing new may start, and what is under way stops or comes back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cancelling {
+    /// Whether goods already handed over come back too.
+    pub goods_return: bool,
+}
+impl Proof for Cancelling {
+    const NAME: &'static str = "cancelling";
+}
+
+/// Goods that were out when the order was cancelled are to come back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakesBack;
+impl Proof for TakesBack {
+    const NAME: &'static str = "takes_back";
+}
+
+/// The order is on its way out and no goods are: the money goes back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivesBack;
+impl Proof for GivesBack {
+    const NAME: &'static str = "gives_back";
+}
