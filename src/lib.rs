@@ -9,3 +9,8 @@ pub mod ledger;
 pub mod machine;
 pub mod stage;
 pub mod pipeline;
+pub mod store;
+pub mod journal;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod gateway;

@@ -6,8 +6,10 @@
 
 mod actor;
 mod name;
+mod op_key;
 
 pub use actor::{Actor, Role};
+pub use op_key::OpKey;
 pub use name::{Channel, IdError, IdFault, IdKind, OrderId, TenantId};
 
 use std::fmt;

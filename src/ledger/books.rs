@@ -245,20 +245,17 @@ impl Books {
     ///
     /// [`Broken`], in the order of its variants.
     pub fn check(&self, total_minor: i64) -> Result<(), Broken> {
-        for channel in self.channels() {
-            let free = self.free(&channel);
-            if free < 0 {
-                return Err(Broken::Overdrawn {
-                    channel,
-                    over_minor: free.saturating_neg(),
-                });
-            }
-            if self.refund_due(Some(&channel)) < 0 {
-                return Err(Broken::RefundDue { channel });
-            }
-            if self.of(Code::P1, Some(&channel)) < self.of(Code::P2, Some(&channel)) {
-                return Err(Broken::Hold { channel });
-            }
+        let channels = self.channels();
+        let first = |broken: &dyn Fn(&Channel) -> bool| channels.iter().find(|c| broken(c)).cloned();
+        if let Some(channel) = first(&|c| self.free(c) < 0) {
+            let over_minor = self.free(&channel).saturating_neg();
+            return Err(Broken::Overdrawn { channel, over_minor });
+        }
+        if let Some(channel) = first(&|c| self.refund_due(Some(c)) < 0) {
+            return Err(Broken::RefundDue { channel });
+        }
+        if let Some(channel) = first(&|c| self.of(Code::P1, Some(c)) < self.of(Code::P2, Some(c))) {
+            return Err(Broken::Hold { channel });
         }
         let suspense = self.suspense();
         if suspense < 0 {

@@ -28,6 +28,8 @@
 mod account;
 mod books;
 mod posting;
+#[cfg(test)]
+mod tests;
 
 pub use account::{Account, Source};
 pub use books::{Books, Broken};

@@ -21,6 +21,14 @@ pub enum PostingError {
         /// The code of the posting.
         code: Code,
     },
+    /// The code leaves no such choice of the account it comes from or goes to.
+    #[error("posting {code:?} does not touch {source_account:?}")]
+    Source {
+        /// The code of the posting.
+        code: Code,
+        /// The account that was named.
+        source_account: Source,
+    },
     /// The sum would not fit in 64 bits.
     #[error("the books overflow")]
     Overflow,
@@ -140,6 +148,23 @@ fn push(
     }
 }
 
+impl Code {
+    /// Whether it moves money of a channel.
+    const fn has_channel(self) -> bool {
+        !matches!(self, Code::P6 | Code::P7 | Code::P8 | Code::P16)
+    }
+
+    /// Whether its free side may be this account; where there is none, [`Source::Cust`] stands for it.
+    const fn leaves(self, source: Source) -> bool {
+        match source {
+            Source::Cust => true,
+            Source::Suspense => matches!(self, Code::P9 | Code::P11 | Code::P15),
+            Source::Loss => matches!(self, Code::P15),
+            Source::Fee => matches!(self, Code::P13),
+        }
+    }
+}
+
 codes! {
     /// Authorised.
     P1 = 1 channel;
@@ -205,8 +230,8 @@ impl Posting {
     ///
     /// # Errors
     ///
-    /// [`PostingError::NotPositive`] and [`PostingError::Channel`] for a posting no typed constructor makes; they
-    /// guard records read from outside.
+    /// [`PostingError::NotPositive`], [`PostingError::Channel`] and [`PostingError::Source`]; they guard records read
+    /// from outside, and the codes that leave a choice.
     pub fn sides(&self) -> Result<(Account, Account), PostingError> {
         if self.amount_minor <= 0 {
             return Err(PostingError::NotPositive {
@@ -214,6 +239,12 @@ impl Posting {
             });
         }
         let code = self.code;
+        if !code.leaves(self.source) {
+            return Err(PostingError::Source { code, source_account: self.source });
+        }
+        if !code.has_channel() && self.channel.is_some() {
+            return Err(PostingError::Channel { code });
+        }
         let ch = || self.channel.clone().ok_or(PostingError::Channel { code });
         let source = || match self.source {
             Source::Cust => Account::Cust,

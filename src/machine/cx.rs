@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::graph::Graph;
-use super::row::{AskedBy, EmittedBy, Knows, Machine, PostedBy, Proof, Row, Uses};
+use super::row::{AskedBy, Due, EmittedBy, Knows, Machine, PostedBy, Proof, Row, Uses};
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key};
 use crate::ledger::{Books, Code, Post, Posting};
@@ -275,17 +275,24 @@ impl<'a, R: Row> Cx<'a, R> {
         }
     }
 
-    /// Panics when the row promised a posting with `!!` that its handler did not write.
+    /// Panics when the handler broke a promise that only a run can show: it did not write a posting of `!!`, or kept
+    /// the instants of another state than the one the instance is in.
     #[doc(hidden)]
-    pub fn settle(&self, graph: &Graph) {
+    pub fn settle(&self, graph: &Graph, was: Option<u8>, is: u8, due: &Due) {
         let Some(row) = graph.rows.get(R::IX) else { return };
+        let input = graph.inputs.get(usize::from(row.on)).map_or("?", |i| i.name);
+        assert!(
+            !matches!(due, Due::Keep) || was == Some(is),
+            "machine `{}`: the handler of `{} + {input}` stays in another state than its own: write `until`",
+            graph.name,
+            row.from_name,
+        );
         let missing = row.must & !self.out.posted;
         assert!(
             missing == 0,
-            "machine `{}`: the handler of `{} + {}` must post {:?} and did not",
+            "machine `{}`: the handler of `{} + {input}` must post {:?} and did not",
             graph.name,
             row.from_name,
-            graph.inputs.get(usize::from(row.on)).map_or("?", |i| i.name),
             Code::ALL.iter().filter(|c| missing & c.bit() != 0).collect::<Vec<_>>(),
         );
     }

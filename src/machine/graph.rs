@@ -261,8 +261,8 @@ impl Graph {
         let mut h = Fnv::new();
         h.text(self.name);
         h.number(u64::from(self.version));
-        for name in self.needs.iter().chain(self.hears).chain(self.yields).chain(self.asks) {
-            h.text(name);
+        for list in [self.needs, self.hears, self.yields, self.asks] {
+            h.list(list);
         }
         for s in self.states {
             h.text(s.name);
@@ -281,9 +281,7 @@ impl Graph {
         for e in self.effects {
             h.text(e.name);
             h.text(e.mode.name());
-            for d in e.done {
-                h.text(d);
-            }
+            h.list(e.done);
             h.text(e.declined);
             h.text(e.unknown);
             h.text(e.exhausted);
@@ -293,8 +291,8 @@ impl Graph {
             h.number(r.from);
             h.number(u64::from(r.on));
             h.number(r.to);
-            for name in r.uses.iter().chain(r.effects).chain(r.asks) {
-                h.text(name);
+            for list in [r.uses, r.effects, r.asks] {
+                h.list(list);
             }
             h.number(u64::from(r.may));
             h.number(u64::from(r.must));
@@ -333,6 +331,14 @@ impl Fnv {
     pub fn text(&mut self, text: &str) {
         self.bytes(text.as_bytes());
         self.bytes(&[0xff]);
+    }
+
+    /// Adds texts and how many they are.
+    fn list(&mut self, texts: &[&str]) {
+        self.number(texts.len() as u64);
+        for text in texts {
+            self.text(text);
+        }
     }
 
     /// Adds a number.
@@ -515,6 +521,65 @@ const fn open_money(g: &Graph) -> [u8; 64] {
     }
 }
 
+/// What only some classes of inputs may do: all but commands happen, whatever proofs hold, and only evidence is kept
+/// for later.
+const fn classes(g: &Graph) {
+    let mut i = 0;
+    while i < g.rows.len() {
+        let r = &g.rows[i];
+        let input = &g.inputs[r.on as usize];
+        if !matches!(input.class, Class::Command) && !r.uses.is_empty() {
+            say(g, "only a command's row can need a proof:", r.from_name)
+                .add(" + `")
+                .add(input.name)
+                .add("`")
+                .fail()
+        }
+        let mut s = 0;
+        while s < g.states.len() {
+            let timer = matches!(input.class, Class::Timer);
+            if timer && r.from >> s & 1 == 1 && g.states[s].timers >> r.on & 1 == 0 {
+                say(g, "a row on a timer that the state does not set:", g.states[s].name)
+                    .add(" + `")
+                    .add(input.name)
+                    .add("`")
+                    .fail()
+            }
+            s += 1;
+        }
+        i += 1;
+    }
+    let mut e = 0;
+    while e < g.inputs.len() {
+        let input = &g.inputs[e];
+        let routed = matches!(input.trigger, Trigger::Route);
+        if !routed && !matches!(input.class, Class::Signal) {
+            say(g, "only a signal is sent by a proof, and not", input.name).fail()
+        }
+        let of_needs = matches!(input.trigger, Trigger::NeedsGranted | Trigger::NeedsWithdrawn);
+        if of_needs && g.needs.is_empty() {
+            say(g, "nothing is needed, and so nothing ever sends", input.name).fail()
+        }
+        e += 1;
+    }
+    let deferred = spread(g.defer, [0; 64]);
+    let mut s = 0;
+    while s < g.states.len() {
+        let mut e = 0;
+        while e < g.inputs.len() {
+            if deferred[s] >> e & 1 == 1 && !matches!(g.inputs[e].class, Class::Outcome) {
+                say(g, "only evidence can be deferred:", g.states[s].name)
+                    .add(" + `")
+                    .add(g.inputs[e].name)
+                    .add("`")
+                    .fail()
+            }
+            e += 1;
+        }
+        s += 1;
+    }
+}
+
 /// Fails the compilation, with one line, when the table has a fault that its own rows show.
 #[doc(hidden)]
 pub const fn check(g: &Graph) {
@@ -558,8 +623,12 @@ pub const fn check(g: &Graph) {
         if by_proof && (news & !g.opens) >> i & 1 == 1 {
             say(g, "a proof opens instances, and `opens` does not list", g.inputs[i].name).fail()
         }
+        if (g.opens & !news) >> i & 1 == 1 {
+            say(g, "no row from `New` for what `opens` lists:", g.inputs[i].name).fail()
+        }
         i += 1;
     }
+    classes(g);
     let live = open_money(g);
     let (end, alone) = (reaches(g, ends, true), reaches(g, ends, false));
     i = 0;
@@ -567,6 +636,9 @@ pub const fn check(g: &Graph) {
         let s = &g.states[i];
         if seen >> i & 1 == 0 {
             say(g, "unreachable state", s.name).fail()
+        }
+        if s.timers & !rows[i] != 0 {
+            say(g, "a timer has no row in", s.name).fail()
         }
         if end >> i & 1 == 0 {
             say(g, "no path to an end from", s.name).fail()
@@ -576,9 +648,6 @@ pub const fn check(g: &Graph) {
         }
         if matches!(s.kind, Kind::Rest) && live[i] != 0 {
             say(g, "an amount may be open at rest in", s.name).fail()
-        }
-        if s.timers & !rows[i] != 0 {
-            say(g, "a timer has no row in", s.name).fail()
         }
         if rows[i] & quiet[i] != 0 {
             say(g, "a row is also ignored, deferred or alarmed in", s.name).fail()

@@ -13,8 +13,8 @@
 //! }
 //! ```
 //!
-//! A handler sees its state, its input and a [`Cx`]; it returns the next state and nothing else. It reads no clock, does
-//! no I/O, and can only go where its row says, want what its row says, and post what its row says. Handlers of
+//! A handler sees its state, its input and a [`Cx`]; it returns the next state and nothing else. It reads no clock,
+//! does no I/O, and can only go where its row says, want what its row says, and post what its row says. Handlers of
 //! commands ([`Decide`]) may refuse; handlers of evidence, timers and signals ([`On`]) have no error to return.
 
 mod call;
@@ -26,6 +26,8 @@ pub mod graph;
 pub mod place;
 mod row;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use call::{Call, Placement};
 pub use codec::{CodecError, Decoded};
@@ -37,7 +39,7 @@ pub use effect::{Effect, Exhausted, Fault, Reply, Told};
 pub use graph::{Class, Graph, Kind, Mode, Trigger};
 pub use row::{
     Answer, AskedBy, Command, Decide, Due, EmittedBy, Evidence, Fold, Goto, Handle, HasRow, Hit,
-    Home, InputOf, Instants, IsCommand, Knows, Machine, MayStay, Moved, Next, On,
+    Home, InputOf, Instants, IsCommand, Keeps, Knows, Machine, MayStay, Moved, Next, On,
     Opens, Outcome, Part, Plain, PostedBy, Proof, Refusal, Row, Signal, StateOf, Step, Timed, Timer,
     Untimed, Uses, refuse, stay, to, until,
 };

@@ -114,6 +114,8 @@ pub trait Row {
     type M: Machine;
     /// The class of its input.
     type Class;
+    /// The state, the group or `New` it starts from.
+    type From;
     /// Its place in [`Graph::rows`].
     const IX: usize;
 }
@@ -231,6 +233,14 @@ impl MayStay for Command {}
 impl MayStay for Outcome {}
 impl MayStay for Signal {}
 
+/// Where a row starts, among which is the state `T`: `stay` keeps the instants of that state and of no other.
+#[diagnostic::on_unimplemented(
+    message = "`stay` keeps the instants of `{Self}`, and `{T}` is another state",
+    label = "`{T}` is not where this row starts",
+    note = "write `to(..)`, or `until(..)` with the instants of `{T}`"
+)]
+pub trait Keeps<T> {}
+
 /// A state as a value of its machine's enum.
 pub trait StateOf<M: Machine>: Clone {
     /// The enum.
@@ -287,11 +297,13 @@ pub fn until<R: Goto<T>, T: Timed<R::M> + StateOf<R::M>>(at: T::At, state: T) ->
     }
 }
 
-/// A row back to its own state: keeps the instants that are set.
+/// A row back to its own state: keeps the instants that are set. On a row of a group, the state must be the one the
+/// instance is in; another is a fault of the handler, and panics.
 pub fn stay<R, T: StateOf<R::M>>(state: T) -> Next<R>
 where
     R: Goto<T>,
     R::Class: MayStay,
+    R::From: Keeps<T>,
 {
     Next {
         state: state.wrap(),
@@ -324,6 +336,10 @@ pub trait On<E, M: Machine = <Self as Home>::M>: HasRow<E, M> + Sized {
 }
 
 /// Which instances a signal opens, for rows `New + Signal` that a proof sends.
+#[diagnostic::on_unimplemented(
+    message = "the table opens instances by `{E}` and nothing says which",
+    note = "write `impl Opens<{E}, M> for New`"
+)]
 pub trait Opens<E, M: Machine> {
     /// Keys; those that exist already are not opened again.
     fn keys(view: &View<'_, M>) -> Vec<Key>;

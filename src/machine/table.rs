@@ -4,16 +4,30 @@
 /// [`stage::payment`](crate::stage::payment) for a full one.
 #[macro_export]
 macro_rules! machine {
+    // A table reaches as far as its module; what it makes stands one module deeper.
+    ($(#[$meta:meta])* pub mod $($table:tt)*) => {
+        $crate::machine!(@table (pub mod) (pub) $(#[$meta])* $($table)*);
+    };
+    ($(#[$meta:meta])* pub(crate) mod $($table:tt)*) => {
+        $crate::machine!(@table (pub(crate) mod) (pub(crate)) $(#[$meta])* $($table)*);
+    };
+    ($(#[$meta:meta])* pub(super) mod $($table:tt)*) => {
+        $crate::machine!(@table (pub(super) mod) (pub(in super::super)) $(#[$meta])* $($table)*);
+    };
+    ($(#[$meta:meta])* mod $($table:tt)*) => {
+        $crate::machine!(@table (mod) (pub(super)) $(#[$meta])* $($table)*);
+    };
     (
+        @table ($vis:vis mod) ($reach:vis)
         $(#[$meta:meta])*
-        $vis:vis mod $m:ident = $name:literal v $ver:literal;
+        $m:ident = $name:literal v $ver:literal;
         policy $policy:ty $(, v $pv:literal $(<- $pold:ident)+)?;
         $(needs $($need:ty),+;)?
         $(hears $($hear:ty),+;)?
         $(yields $($yield:ty),+;)?
         effects { $(
             $fx:ident $(($mode:ident))? $(v $fv:literal $(<- $fold:ident)+)?
-                => done $($ok:ident)|+, declined $no:ident, unknown $lost:ident, exhausted $spent:ident;
+                => done $($ok:ident)|+ $(, declined $no:ident)? $(, unknown $lost:ident)? $(, exhausted $spent:ident)?;
         )* }
         $(asks { $($ask:ident),+ $(,)? })?
         $(opens { $($op:ident),+ $(,)? })?
@@ -36,7 +50,8 @@ macro_rules! machine {
     ) => {
         $(#[$meta])*
         #[allow(non_upper_case_globals, non_camel_case_types, unused_variables, unused_mut, unused_imports,
-                clippy::all, clippy::pedantic, clippy::restriction, missing_docs)]
+                clippy::all, clippy::pedantic, clippy::restriction, missing_docs, private_interfaces,
+                unreachable_pub, unnameable_types)]
         $vis mod $m {
             use super::*;
             use $crate::machine::graph::NEW;
@@ -44,19 +59,19 @@ macro_rules! machine {
 
             /// The states, as stored.
             #[derive(Debug, Clone, PartialEq)]
-            pub enum State { $($st(super::$st)),* }
+            $reach enum State { $($st(super::$st)),* }
             /// The inputs, as stored.
             #[derive(Debug, Clone, PartialEq)]
-            pub enum Input { $($($in(super::$in),)+)* }
+            $reach enum Input { $($($in(super::$in),)+)* }
             /// The effects, as stored.
             #[derive(Debug, Clone, PartialEq)]
-            pub enum Fx { $($fx(super::$fx)),* }
+            $reach enum Fx { $($fx(super::$fx)),* }
             /// Where an instance comes from.
             #[derive(Debug, Clone, PartialEq)]
-            pub struct New;
+            $reach struct New;
             /// The machine.
             #[derive(Debug)]
-            pub struct M;
+            $reach struct M;
 
             mod ix {
                 #[allow(dead_code)] pub enum S { $($st),* }
@@ -70,8 +85,15 @@ macro_rules! machine {
                 $($(pub const $g: u64 = 0 $(| $gm)+;)*)?
             }
 
+            const INPUTS: &[$crate::machine::graph::InputSpec] = &[$($($crate::machine::graph::InputSpec {
+                name: $crate::machine!(@name $in $($inname)?),
+                class: $crate::machine!(@class $class),
+                rank: $crate::machine!(@rank $($inrank)?),
+                trigger: $crate::machine!(@trigger $(($ph $($pr)?))?),
+                version: $crate::machine!(@version $($iv)?),
+            },)+)*];
             /// The table.
-            pub const GRAPH: $crate::machine::Graph = $crate::machine::Graph {
+            $reach const GRAPH: $crate::machine::Graph = $crate::machine::Graph {
                 name: $name,
                 version: $ver,
                 needs: &[$($(<$need as $crate::machine::Proof>::NAME),+)?],
@@ -84,20 +106,14 @@ macro_rules! machine {
                     rank: 0 $(+ $strank)?,
                     version: $crate::machine!(@version $($sv)?),
                 }),*],
-                inputs: &[$($($crate::machine::graph::InputSpec {
-                    name: $crate::machine!(@name $in $($inname)?),
-                    class: $crate::machine!(@class $class),
-                    rank: $crate::machine!(@rank $($inrank)?),
-                    trigger: $crate::machine!(@trigger $(($ph $($pr)?))?),
-                    version: $crate::machine!(@version $($iv)?),
-                },)+)*],
+                inputs: INPUTS,
                 effects: &[$($crate::machine::graph::EffectSpec {
                     name: stringify!($fx),
                     mode: $crate::machine!(@mode $($mode)?),
-                    done: &[$(stringify!($ok)),+],
-                    declined: stringify!($no),
-                    unknown: stringify!($lost),
-                    exhausted: stringify!($spent),
+                    done: &[$(INPUTS[ix::E::$ok as usize].name),+],
+                    declined: $crate::machine!(@answer $fx declined $($no)?),
+                    unknown: $crate::machine!(@answer $fx unknown $($lost)?),
+                    exhausted: $crate::machine!(@answer $fx exhausted $($spent)?),
                     version: $crate::machine!(@version $($fv)?),
                 }),*],
                 asks: &[$($(stringify!($ask)),+)?],
@@ -130,6 +146,7 @@ macro_rules! machine {
             )+)*
             $(
                 impl $crate::machine::Home for super::$st { type M = M; }
+                impl $crate::machine::Keeps<super::$st> for super::$st {}
                 impl $crate::machine::StateOf<M> for super::$st { fn wrap(self) -> State { State::$st(self) } }
                 impl $crate::machine::Part<M> for super::$st {
                     fn of(s: Option<&State>) -> Option<Self> {
@@ -145,8 +162,9 @@ macro_rules! machine {
             $($(
                 /// A group of states.
                 #[derive(Debug, Clone, PartialEq)]
-                pub enum $g { $($gm(super::$gm)),+ }
+                $reach enum $g { $($gm(super::$gm)),+ }
                 impl $crate::machine::Home for $g { type M = M; }
+                $(impl $crate::machine::Keeps<super::$gm> for $g {})+
                 impl $crate::machine::Part<M> for $g {
                     fn of(s: Option<&State>) -> Option<Self> {
                         match s { $(Some(State::$gm(x)) => Some($g::$gm(x.clone())),)+ _ => None }
@@ -155,7 +173,7 @@ macro_rules! machine {
             )*)?
 
             /// What an adapter answers when it happened, per effect.
-            pub mod done {
+            $reach mod done {
                 use super::super as host;
                 $(
                     #[derive(Debug, Clone, PartialEq)]
@@ -171,17 +189,18 @@ macro_rules! machine {
             $(impl $crate::machine::Effect for super::$fx {
                 const NAME: &'static str = concat!($name, "/", stringify!($fx));
                 type Done = done::$fx;
-                type Declined = super::$no;
-                type Unknown = super::$lost;
-                type Exhausted = super::$spent;
+                $(type Declined = super::$no;)?
+                $(type Unknown = super::$lost;)?
+                $(type Exhausted = super::$spent;)?
             })*
 
             $(const _: () = {
                 #[derive(Debug)]
-                pub struct R;
+                $reach struct R;
                 impl $crate::machine::Row for R {
                     type M = M;
                     type Class = <super::$on as $crate::machine::InputOf<M>>::Class;
+                    type From = $from;
                     const IX: usize = row_ix(bit::$from, ix::E::$on as u8);
                 }
                 $(impl $crate::machine::Goto<$to> for R {})+
@@ -258,11 +277,11 @@ macro_rules! machine {
                         let next = <$from as $crate::machine::Handle<
                             <super::$on as $crate::machine::InputOf<M>>::Class, super::$on, M,
                         >>::run(&st, ev, &mut cx).map_err($crate::machine::Step::Refused)?;
-                        cx.settle(&GRAPH);
-                        let (state, due) = next.take();
+                        let (next, due) = next.take();
+                        cx.settle(&GRAPH, state.map(M::state_ix), M::state_ix(&next), &due);
                         return Ok($crate::machine::Hit::Moved {
                             row: <<$from as $crate::machine::HasRow<super::$on, M>>::R as $crate::machine::Row>::IX,
-                            state,
+                            state: next,
                             due,
                         });
                     })*
@@ -293,16 +312,16 @@ macro_rules! machine {
                 fn effect_ix(effect: &Fx) -> u8 { match *effect { $(Fx::$fx(_) => ix::F::$fx as u8),* } }
 
                 fn unknown(effect: u8, fault: $crate::machine::Fault) -> Option<Input> {
-                    $(if effect == ix::F::$fx as u8 {
+                    $($(if effect == ix::F::$fx as u8 {
                         return Some(Input::$lost(<super::$lost as From<$crate::machine::Fault>>::from(fault)));
-                    })*
+                    })?)*
                     None
                 }
                 fn exhausted(effect: u8, spent: $crate::machine::Exhausted) -> Option<Input> {
-                    $(if effect == ix::F::$fx as u8 {
+                    $($(if effect == ix::F::$fx as u8 {
                         return Some(Input::$spent(
                             <super::$spent as From<$crate::machine::Exhausted>>::from(spent)));
-                    })*
+                    })?)*
                     None
                 }
 
@@ -409,6 +428,10 @@ macro_rules! machine {
     (@marker signal) => { $crate::machine::Signal };
     (@rank) => { None };
     (@rank $r:literal) => { Some($r) };
+    (@answer $fx:ident $how:ident $in:ident) => { INPUTS[ix::E::$in as usize].name };
+    (@answer $fx:ident $how:ident) => {
+        compile_error!(concat!("the effect `", stringify!($fx), "` has no outcome for `", stringify!($how), "`"))
+    };
     (@mode) => { $crate::machine::Mode::Once };
     (@mode repeat) => { $crate::machine::Mode::Repeat };
     (@mode read) => { $crate::machine::Mode::Read };
@@ -432,9 +455,23 @@ macro_rules! machine {
     (@timed $st:ident wait $t:ident $u:ident) => { $crate::machine!(@two $st $t $u); };
     (@timed $st:ident busy $t:ident $u:ident) => { $crate::machine!(@two $st $t $u); };
     (@timed $st:ident wait $t:ident $u:ident $w:ident) => { $crate::machine!(@three $st $t $u $w); };
-    (@timed $st:ident wait) => { compile_error!(concat!("`", stringify!($st), "` waits without a timer")); };
-    (@timed $st:ident busy) => { compile_error!(concat!("`", stringify!($st), "` is busy without a timer")); };
+    (@timed $st:ident busy $t:ident $u:ident $w:ident) => { $crate::machine!(@three $st $t $u $w); };
+    (@timed $st:ident wait) => { $crate::machine!(@endless $st "` waits without a timer"); };
+    (@timed $st:ident busy) => { $crate::machine!(@endless $st "` is busy without a timer"); };
     (@timed $st:ident $k:ident) => { impl $crate::machine::Untimed<M> for super::$st {} };
+    (@timed $st:ident $k:ident $($t:ident)+) => {
+        compile_error!(concat!(
+            "`", stringify!($st), "` has timers to no use: an end has none, others have three at most"));
+        impl $crate::machine::Untimed<M> for super::$st {}
+    };
+    // The trait stands beside the error, so that handlers add no errors of their own.
+    (@endless $st:ident $why:literal) => {
+        compile_error!(concat!("`", stringify!($st), $why));
+        impl $crate::machine::Timed<M> for super::$st {
+            type At = $crate::machine::Deadline;
+            const TIMERS: &'static [u8] = &[];
+        }
+    };
     (@one $st:ident $t:ident) => {
         impl $crate::machine::Timed<M> for super::$st {
             type At = $crate::machine::Deadline;

@@ -10,13 +10,15 @@ use petgraph::algo::toposort;
 use petgraph::graph::DiGraph;
 
 use super::lifecycle::{self, LifePolicy};
-use super::progress::{OpKey, Outstanding, Progress};
+use super::progress::{Outstanding, Progress};
 use super::region::{Placed, Stage};
 use crate::clock::Timestamp;
-use crate::id::Key;
+use crate::id::{Key, OpKey};
 use crate::machine::graph::Fnv;
 use crate::machine::place::{Bit, Cons, GivenBack, Join, Nil, Or, Released, Within};
-use crate::machine::{AskValue, Class, Graph, InputOf, Instance, Machine, Placement, Proof, Signal, Trigger, View, World};
+use crate::machine::{
+    AskValue, Class, CodecError, Graph, InputOf, Instance, Machine, Placement, Proof, Signal, Trigger, View, World,
+};
 use crate::stage::proof::{Cancelling, GivesBack, TakesBack, Wanted};
 
 /// A composed pipeline. Cheap to share; the same value steps every order.
@@ -102,6 +104,16 @@ pub enum BuildFault {
         /// Where to.
         to: &'static str,
     },
+    /// A route leads to a placement of another machine than it was written for.
+    #[error("a route carries `{ask}` to `{to}`, where `{machine}` is not what is placed")]
+    Elsewhere {
+        /// What it carries.
+        ask: &'static str,
+        /// Where to.
+        to: &'static str,
+        /// The machine it was written for.
+        machine: &'static str,
+    },
     /// Routes run in a circle, so one step could go on for ever.
     #[error("routes run in a circle through `{place}`")]
     Circle {
@@ -181,6 +193,7 @@ struct Parts {
 struct PendingRoute {
     ask: TypeId,
     ask_name: &'static str,
+    machine: &'static str,
     to: &'static str,
     signal: &'static str,
     deliver: Deliver,
@@ -295,6 +308,7 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
         self.inner.routes.push(PendingRoute {
             ask: TypeId::of::<A>(),
             ask_name: short(std::any::type_name::<A>()),
+            machine: M::GRAPH.name,
             to,
             signal: M::GRAPH.inputs.get(usize::from(S::IX)).map_or("?", |i| i.name),
             deliver,
@@ -339,8 +353,12 @@ impl Parts {
         let mut routes = Vec::new();
         let mut lost = Vec::new();
         for r in &self.routes {
-            if at(r.to).is_none() {
-                lost.push(BuildFault::Nowhere { ask: r.ask_name, to: r.to });
+            match at(r.to).and_then(|n| self.stages.get(n)) {
+                None => lost.push(BuildFault::Nowhere { ask: r.ask_name, to: r.to }),
+                Some(s) if s.graph().name != r.machine => {
+                    lost.push(BuildFault::Elsewhere { ask: r.ask_name, to: r.to, machine: r.machine });
+                }
+                Some(_) => {}
             }
         }
         faults.extend(lost);
@@ -423,8 +441,14 @@ impl Parts {
             if Some(s.name()) == hall {
                 continue;
             }
-            for proof in s.graph().hears {
-                if !yielded.iter().any(|(p, _)| p == proof) {
+            let sent_by = s.graph().inputs.iter().filter_map(|i| match i.trigger {
+                Trigger::Granted(p) | Trigger::Withdrawn(p) => Some(p),
+                Trigger::Route | Trigger::NeedsGranted | Trigger::NeedsWithdrawn => None,
+            });
+            let heard: BTreeSet<&'static str> =
+                s.graph().hears.iter().copied().chain(sent_by).collect();
+            for proof in heard {
+                if !yielded.iter().any(|(p, _)| *p == proof) {
                     faults.push(BuildFault::Unyielded { place: s.name(), proof });
                 }
             }
@@ -565,6 +589,26 @@ impl Pipeline {
     #[must_use]
     pub fn effect_value(&self, effect: &Outstanding) -> Option<Box<dyn Any + Send + Sync>> {
         self.stage(effect.place)?.effect_value(&*effect.value)
+    }
+
+    /// The name and the table of a placement.
+    pub(crate) fn placed(&self, place: usize) -> (&'static str, &'static Graph) {
+        let stage = self.stages.get(place).expect("a placement of this pipeline");
+        (stage.name(), stage.graph())
+    }
+
+    pub(crate) fn save_input(
+        &self,
+        place: usize,
+        input: &(dyn Any + Send + Sync),
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        self.stages.get(place).expect("a placement of this pipeline").save_input(input, out)
+    }
+
+    /// The policies that new orders take with them: placement, version, JSON.
+    pub(crate) fn saved_policies(&self) -> Result<Vec<(&'static str, u16, String)>, CodecError> {
+        self.stages.iter().map(|s| Ok((s.name(), s.policy_version(), s.save_policy()?))).collect()
     }
 
     /// The position of a placement.

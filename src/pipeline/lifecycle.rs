@@ -102,7 +102,11 @@ data! {
     /// Placed, and wanted.
     Placed { }
     /// On its way out.
-    Cancelling { /** Why. */ cause: Cause, /** In words. */ reason: String, /** Whether goods that are out come back. */ goods_return: bool }
+    Cancelling {
+        /** Why. */ cause: Cause,
+        /** In words. */ reason: String,
+        /** Whether goods that are out come back. */ goods_return: bool,
+    }
     /// Out, with nothing left.
     Cancelled { /** Why. */ cause: Cause, /** In words. */ reason: String }
     /// Turned down by review, with nothing left.
@@ -186,10 +190,20 @@ fn leave<R: Goto<Cancelling> + Row<M = M>>(cause: Cause, reason: &str, cx: &Cx<'
 
 impl On<PaymentDue> for Placed {
     fn on(&self, _: &PaymentDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        if cx.seen::<Funded>().is_some() || cx.books().kept() > 0 || cx.books().held() > 0 {
-            return until(cx.after_ms(cx.policy().payment_ms), self.clone());
+        let (books, total) = (cx.books(), cx.order().total().minor());
+        let out = cx.standing().within("dispatch", OUT) > 0 || books.earned() > 0;
+        let there = books.kept().saturating_add(books.held());
+        let given_back = there > 0 && books.captured(None) >= total;
+        if cx.seen::<Funded>().is_none() {
+            // Goods that are out are never called back for want of money: that is a matter between people.
+            if !out && !given_back {
+                return leave(Cause::Expired, "not paid in time", cx);
+            }
+            if !out {
+                cx.hold("underpaid", format!("{there} of {total} are left after refunds"));
+            }
         }
-        leave(Cause::Expired, "not paid in time", cx)
+        until(cx.after_ms(cx.policy().payment_ms), self.clone())
     }
 }
 impl Decide<Cancel> for Placed {
@@ -291,9 +305,20 @@ impl Fold<Wanted> for M {
         matches!(state(v)?, State::Placed(_)).then_some(Wanted)
     }
 }
+/// Whether the order is on its way out, or out already: what held on the way holds at the end too, so that an order
+/// with nothing left may go both steps at once.
+fn gone(v: &View<'_, M>) -> bool {
+    match state(v) {
+        Some(
+            State::Cancelling(_) | State::Cancelled(_) | State::Rejected(_) | State::Expired(_),
+        ) => true,
+        Some(State::Placed(_) | State::Completed(_) | State::Closed(_)) | None => false,
+    }
+}
 impl Fold<Leaving> for M {
     fn fold(v: &View<'_, Self>) -> Option<Leaving> {
-        leaving(v).map(|s| Leaving { goods_return: s.goods_return })
+        let goods_return = leaving(v).is_some_and(|s| s.goods_return);
+        gone(v).then_some(Leaving { goods_return })
     }
 }
 impl Fold<TakesBack> for M {
@@ -303,16 +328,18 @@ impl Fold<TakesBack> for M {
 }
 impl Fold<GivesBack> for M {
     fn fold(v: &View<'_, Self>) -> Option<GivesBack> {
-        leaving(v)?;
-        (v.world.standing.open("dispatch") == 0).then_some(GivesBack)
+        let standing = v.world.standing;
+        let returns = leaving(v).is_some_and(|s| s.goods_return);
+        // What comes back is not back while it is with the customer.
+        let waits = returns && standing.within("dispatch", OUT) > 0;
+        (gone(v) && !waits && standing.open("dispatch") == 0).then_some(GivesBack)
     }
 }
 impl Fold<Clear> for M {
     fn fold(v: &View<'_, Self>) -> Option<Clear> {
-        leaving(v)?;
         let nothing_out = v.world.standing.within("dispatch", OUT) == 0;
         let nothing_open = v.world.standing.open_besides("order") == 0;
-        (nothing_out && nothing_open && v.world.books.is_clear()).then_some(Clear)
+        (gone(v) && nothing_out && nothing_open && v.world.books.is_clear()).then_some(Clear)
     }
 }
 impl Fold<Finished> for M {

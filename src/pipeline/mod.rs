@@ -12,17 +12,21 @@ pub mod lifecycle;
 mod physical;
 mod progress;
 mod region;
+mod restore;
 mod step;
 
 pub use build::{Builder, BuildFault, BuildFaults, Pipeline, RouteSpec, pipeline};
 pub use lifecycle::{Cause, LifePolicy};
 pub use physical::{Physical, physical};
-pub use progress::{Hold, OpKey, Outstanding, Phase, Progress};
+pub use progress::{Hold, Outstanding, Phase, Progress};
+pub(crate) use restore::{Restore, RestoredEffect, RestoredInstance};
+pub(crate) use step::{print, remember_command};
 pub use step::{
     Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, Move, Refused,
     StepError,
 };
 
-
+#[cfg(test)]
+mod build_tests;
 #[cfg(test)]
 mod tests;

@@ -73,6 +73,13 @@ pub enum EventKind {
         /// Whether this attempt may have reached the outside.
         sent: bool,
     },
+    /// The engine cannot go on with the order: a machine or an adapter is at fault.
+    Park {
+        /// A stable word.
+        code: &'static str,
+        /// What happened, for people.
+        detail: String,
+    },
     /// A person has looked, and releases a hold.
     Release {
         /// The hold's number within the order.
@@ -258,7 +265,7 @@ pub struct EntryRecord {
     pub occurred: Option<Timestamp>,
     /// Who.
     pub by: Actor,
-    /// `place`, `command`, `evidence`, `answer`, `timer`, `retry` or `release`.
+    /// `place`, `command`, `evidence`, `answer`, `timer`, `retry`, `park` or `release`.
     pub kind: &'static str,
     /// What became of the input.
     pub disposition: Disposition,
@@ -349,7 +356,11 @@ impl Draft {
         }
     }
 
+    /// Sets a hold, unless the very same one stands already.
     fn hold(&mut self, code: &str, detail: String) {
+        if self.next.holds.iter().any(|h| h.code == code && h.detail == detail) {
+            return;
+        }
         self.next.holds_set = self.next.holds_set.saturating_add(1);
         let hold = Hold {
             id: self.next.holds_set,
@@ -442,6 +453,11 @@ impl Pipeline {
             EventKind::Retry { effect, not_before, sent } => {
                 Ok(Ok(self.retry(p, effect, not_before, sent, by, now)))
             }
+            EventKind::Park { code, detail } => {
+                let mut d = Draft::new(p, by, now, None);
+                d.hold(code, detail);
+                Ok(Ok(self.finish(d, "park", Disposition::Noted, None, None, |_| {})))
+            }
             EventKind::Release { hold } => Ok(self.release(p, hold, by, now)),
         }
     }
@@ -533,7 +549,7 @@ impl Pipeline {
             d.next.books.check(total).map_err(Refused::Invariant)?;
         }
         if let Some(c) = command {
-            remember(&mut d.next.commands, c, COMMANDS_KEPT);
+            remember_command(&mut d.next.commands, c);
         }
         Ok(self.finish(
             d,
@@ -658,7 +674,7 @@ impl Pipeline {
         d.next.wanted.retain(|w| w.id != effect);
         d.settled.push(effect);
         let disposition = match self.evidence(&mut d, place, key, &input, ix, None)? {
-            // The fact is known already, told by a message that overtook the answer: the effect is settled all the same.
+            // The fact is known already, told by a message that overtook the answer: the effect is settled anyway.
             Disposition::Duplicate | Disposition::Early | Disposition::Void => Disposition::Noted,
             other => other,
         };
@@ -1052,8 +1068,13 @@ impl Pipeline {
     }
 }
 
+/// Adds the fingerprint of a command's key.
+pub(crate) fn remember_command(list: &mut Vec<u64>, command: u64) {
+    remember(list, command, COMMANDS_KEPT);
+}
+
 /// Adds to a list of things to remember, and forgets the oldest beyond `limit`.
-pub(crate) fn remember(list: &mut Vec<u64>, item: u64, limit: usize) {
+fn remember(list: &mut Vec<u64>, item: u64, limit: usize) {
     if !list.contains(&item) {
         if list.len() >= limit {
             list.remove(0);

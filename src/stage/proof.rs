@@ -67,7 +67,7 @@ impl<G: Gate> Proof for Approved<G> {
     const NAME: &'static str = G::NAME;
 }
 
-/// Every parcel has been delivered or cancelled, and at least one was delivered.
+/// Every parcel has been delivered, cancelled, returned or lost, and at least one was delivered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Served {
     /// How many were delivered.

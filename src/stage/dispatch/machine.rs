@@ -70,11 +70,13 @@ crate::machine! {
         Before    = Planned | Reserving | Backordered | Reserved | OnHold | Released | Unreserving;
         Out       = HandedOver | Lost | Delivered;
         Travelling = HandedOver | Returning;
-        AfterStop = CancelRequested | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning | ReturnedToSender;
+        AfterStop = CancelRequested | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning
+                  | ReturnedToSender;
         NotOut    = Planned | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
                   | CancelRequested | Unreserving | Cancelled | Lost | Returning | ReturnedToSender;
         AllOpen   = Planned | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
-                  | CancelRequested | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning | ReturnedToSender;
+                  | CancelRequested | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning
+                  | ReturnedToSender;
         Unmoved   = Reserving | Backordered | OnHold | Released | ReadyToHandOver | CancelRequested | Unreserving
                   | Cancelled | HandedOver | Lost | Delivered | Returning | ReturnedToSender;
         Ungated   = Planned | Reserving | Backordered | Reserved | OnHold | CancelRequested | Unreserving
@@ -106,7 +108,7 @@ crate::machine! {
         ReadyToHandOver + BookingRefused   => ReadyToHandOver;
         ReadyToHandOver + PackDue          => ReadyToHandOver ? NeedsCapture;
         ReadyToHandOver + HandOver [Collected, Approved<ToDispatch>] => HandedOver / Consume ! P7;
-        Leaving         + Accepted         => HandedOver / Consume ! P7;
+        Leaving         + Accepted         => HandedOver | Returning / Consume ! P7;
         Shelved         + Stop             => Unreserving / Unreserve;
         ReadyToHandOver + Stop             => CancelRequested | Unreserving / Unreserve;
         CancelRequested + ConfirmStop      => Unreserving / Unreserve;
@@ -236,7 +238,11 @@ data! {
     /// In stock and set aside.
     Reserved { #[allow(missing_docs)] trip: Trip }
     /// Held by people; every reason must clear.
-    OnHold { #[allow(missing_docs)] trip: Trip, /** Why. */ reasons: Vec<String>, /** Whether stock is set aside. */ stocked: bool }
+    OnHold {
+        #[allow(missing_docs)] trip: Trip,
+        /** Why. */ reasons: Vec<String>,
+        /** Whether stock is set aside. */ stocked: bool,
+    }
     /// Paid, reviewed, and to be packed.
     Released { #[allow(missing_docs)] trip: Trip }
     /// Packed. It leaves when the money is collected.
@@ -266,7 +272,10 @@ data! {
     /// Sets units aside.
     Reserve { /** What. */ units: Vec<Unit> }
     /// Gives units back.
-    Unreserve { /** What. */ units: Vec<Unit>, /** Which reservation: the number of times stock had been asked for. */ asked: u32 }
+    Unreserve {
+        /** What. */ units: Vec<Unit>,
+        /** Which reservation: the number of times stock had been asked for. */ asked: u32,
+    }
     /// Takes units out of the stock for good.
     Consume { /** What. */ units: Vec<Unit>, /** Which reservation. */ asked: u32 }
     /// Books a label.
@@ -297,7 +306,10 @@ data! {
     /// The carrier does not answer for it.
     TrackRefused { /** Why. */ why: String }
     /// A scan on the way.
-    Moving { /** What it said. */ status: Tracking, /** What tells it apart from another: the carrier's code and place. */ scan: String }
+    Moving {
+        /** What it said. */ status: Tracking,
+        /** What tells it apart from another: the carrier's code and place. */ scan: String,
+    }
     /// Delivered.
     DeliveredTo { /** To whom. */ by: Receiver }
 
@@ -656,10 +668,12 @@ fn unearn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
     P8: PostedBy<R>,
 {
-    cx.post(P8 { amount_minor: trip.earned_minor });
+    // A refund out of goodwill has un-earned a part of it already.
+    cx.post(P8 { amount_minor: trip.earned_minor.min(cx.books().earned()) });
     trip.earned_minor = 0;
 }
-fn hand_over<R: Goto<HandedOver> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
+/// It is with the carrier: its units leave the stock, and its share is earned if the policy says so.
+fn left<R: Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Trip
 where
     Consume: EmittedBy<R>,
     P7: PostedBy<R>,
@@ -670,6 +684,9 @@ where
     if cx.policy().earn == EarnPolicy::OnHandover {
         earn(&mut trip, cx);
     }
+    trip
+}
+fn handed_over<R: Goto<HandedOver> + Row<M = M>>(trip: Trip, cx: &Cx<'_, R>) -> Next<R> {
     until(cx.after_ms(cx.policy().silent_ms), HandedOver { trip, silent: false })
 }
 impl Decide<HandOver> for ReadyToHandOver {
@@ -677,7 +694,8 @@ impl Decide<HandOver> for ReadyToHandOver {
         if cx.life() != Life::Placed {
             return refuse("not_wanted", "the order is not wanted any more");
         }
-        Ok(hand_over(&self.trip, cx))
+        let trip = left(&self.trip, cx);
+        Ok(handed_over(trip, cx))
     }
 }
 impl On<Accepted> for Leaving {
@@ -686,7 +704,9 @@ impl On<Accepted> for Leaving {
         if cx.seen::<Collected>().is_none() || !cx.gates_open() {
             cx.hold("left_unpaid", format!("parcel {} left before its money or review", cx.key()));
         }
-        hand_over(self.trip(), cx)
+        let trip = left(self.trip(), cx);
+        // The call back went out before it left, and is not repeated.
+        if cx.seen::<TakesBack>().is_some() { returning(&trip, cx) } else { handed_over(trip, cx) }
     }
 }
 impl On<Stop> for Shelved {
@@ -863,7 +883,7 @@ impl Fold<Served> for M {
         for (_, s) in v.instances() {
             match s {
                 State::Delivered(_) => delivered = delivered.saturating_add(1),
-                State::Cancelled(_) | State::ReturnedToSender(_) => {}
+                State::Cancelled(_) | State::ReturnedToSender(_) | State::Lost(_) => {}
                 State::Planned(_)
                 | State::Reserving(_)
                 | State::Backordered(_)
@@ -874,7 +894,6 @@ impl Fold<Served> for M {
                 | State::CancelRequested(_)
                 | State::Unreserving(_)
                 | State::HandedOver(_)
-                | State::Lost(_)
                 | State::Returning(_) => return None,
             }
         }

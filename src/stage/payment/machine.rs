@@ -99,6 +99,7 @@ crate::machine! {
         Stuck          + AskAgain       => Stuck / Inquire;
         Closing        + CloseDue       => Closing / Close;
         Closing        + CloseRefused   => Closing / Inquire;
+        Closing        + NotThere       => Closing | Closed;
         Holding        + Collect        => Capturing / Capture;
         Holding        + CaptureAsked   => Capturing / Capture;
         Holding        + HoldDue        => Capturing | Voiding / Capture, Void;
@@ -202,7 +203,11 @@ data! {
     /// Provably never reached the channel: safe to try another.
     NotSent { #[allow(missing_docs)] what: Try }
     /// Nobody knows. The amount stays reserved.
-    Unknown { #[allow(missing_docs)] what: Try, /** Inquiries made. */ asked: u32, /** Answers "not there". */ missing: u32 }
+    Unknown {
+        #[allow(missing_docs)] what: Try,
+        /** Inquiries made. */ asked: u32,
+        /** Answers "not there". */ missing: u32,
+    }
     /// The inquiries are used up; a person reconciles.
     Stuck { #[allow(missing_docs)] what: Try }
     /// Accepted, not final.
@@ -210,9 +215,17 @@ data! {
     /// Waits for the customer.
     RequiresAction { #[allow(missing_docs)] what: Try, /** What they must do. */ action: NextAction }
     /// Being closed, so that another may be tried.
-    Closing { #[allow(missing_docs)] what: Try }
+    Closing {
+        #[allow(missing_docs)] what: Try,
+        /** Whether the channel refused to close it. */
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] refused: bool,
+    }
     /// Refused.
-    Declined { #[allow(missing_docs)] what: Try, /** How. */ class: DeclineClass, /** The channel's code. */ code: String }
+    Declined {
+        #[allow(missing_docs)] what: Try,
+        /** How. */ class: DeclineClass,
+        /** The channel's code. */ code: String,
+    }
     /// Closed without taking money.
     Closed { #[allow(missing_docs)] what: Try }
     /// Held for us, not taken.
@@ -220,7 +233,11 @@ data! {
     /// Being captured.
     Capturing { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
     /// Nobody knows whether it was captured.
-    CaptureUnknown { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held, /** Inquiries made. */ asked: u32 }
+    CaptureUnknown {
+        #[allow(missing_docs)] what: Try,
+        #[allow(missing_docs)] hold: Held,
+        /** Inquiries made. */ asked: u32,
+    }
     /// The rest of the authorisation is being released.
     Voiding { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
     /// Released without taking money.
@@ -236,9 +253,15 @@ data! {
         /** When the channel took it. */ at: Timestamp,
         /** Whether it came after this attempt had been given up. */
         #[serde(default, skip_serializing_if = "std::ops::Not::not")] late: bool,
+        /** Whether nobody wanted it and it goes back: its tender may be paid again. */
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] unwanted: bool,
     }
     /// Money of another amount or currency arrived: a person decides.
-    Mismatch { #[allow(missing_docs)] what: Try, /** Minor units in suspense. */ arrived_minor: i64, /** When. */ at: Timestamp }
+    Mismatch {
+        #[allow(missing_docs)] what: Try,
+        /** Minor units in suspense. */ arrived_minor: i64,
+        /** When. */ at: Timestamp,
+    }
     /// Everything taken was taken back by the scheme or the bank.
     FailedLate { #[allow(missing_docs)] what: Try }
 
@@ -264,11 +287,19 @@ data! {
         /** Whether to capture at once. */ capture: bool,
     }
     /// Asks what became of an attempt.
-    Inquire { /** The channel. */ channel: Channel, /** Its reference, if it gave one. */ reference: Option<String>, /** What was asked for. */ amount: Money }
+    Inquire {
+        /** The channel. */ channel: Channel,
+        /** Its reference, if it gave one. */ reference: Option<String>,
+        /** What was asked for. */ amount: Money,
+    }
     /// Closes an attempt, so that it can take no money any more.
     Close { /** The channel. */ channel: Channel, /** Its reference, if it gave one. */ reference: Option<String> }
     /// Captures an authorisation.
-    Capture { /** The channel. */ channel: Channel, /** Its reference. */ reference: Option<String>, /** How much. */ amount: Money }
+    Capture {
+        /** The channel. */ channel: Channel,
+        /** Its reference. */ reference: Option<String>,
+        /** How much. */ amount: Money,
+    }
     /// Releases what is left of an authorisation.
     Void { /** The channel. */ channel: Channel, /** Its reference. */ reference: Option<String> }
 
@@ -289,18 +320,43 @@ data! {
     /// Accepted, not final.
     Pended { /** The channel's reference. */ reference: String }
     /// The customer must do something.
-    ActionNeeded { /** The channel's reference. */ reference: String, /** What. */ action: NextAction, /** Until when, if the channel says. */ expires_at: Option<Timestamp> }
+    ActionNeeded {
+        /** The channel's reference. */ reference: String,
+        /** What. */ action: NextAction,
+        /** Until when, if the channel says. */ expires_at: Option<Timestamp>,
+    }
     /// Refused.
     Refused { /** How. */ class: DeclineClass, /** The channel's code. */ code: String }
     /// Authorised.
-    Authorised { /** The channel. */ channel: Channel, /** Its reference. */ reference: String, /** How much. */ amount: Money, /** Until when, if the channel says. */ expires_at: Option<Timestamp> }
+    Authorised {
+        /** The channel. */ channel: Channel,
+        /** Its reference. */ reference: String,
+        /** How much. */ amount: Money,
+        /** Until when, if the channel says. */ expires_at: Option<Timestamp>,
+    }
     /// Captured or charged.
-    Paid { /** The channel. */ channel: Channel, /** Its reference. */ reference: String, /** How much. */ amount: Money, /** Whether the channel lets more of the same authorisation be captured. */ #[serde(default)] more_allowed: bool }
+    Paid {
+        /** The channel. */ channel: Channel,
+        /** Its reference. */ reference: String,
+        /** How much. */ amount: Money,
+        /** Whether the channel lets more of the same authorisation be captured. */
+        #[serde(default)] more_allowed: bool,
+    }
     /// A capture that failed late, at the scheme or the bank.
-    CaptureFailed { /** The channel. */ channel: Channel, /** Its reference. */ reference: String, /** How much. */ amount: Money }
+    CaptureFailed {
+        /** The channel. */ channel: Channel,
+        /** Its reference. */ reference: String,
+        /** How much. */ amount: Money,
+    }
 
     /// Asks for money to be given back.
-    MoneyBack { /** The attempt that took it. */ attempt: Key, /** Its channel. */ channel: Channel, /** Its reference. */ reference: Option<String>, /** At most this many minor units. */ amount_minor: i64, /** Out of which account. */ source: Source }
+    MoneyBack {
+        /** The attempt that took it. */ attempt: Key,
+        /** Its channel. */ channel: Channel,
+        /** Its reference. */ reference: Option<String>,
+        /** At most this many minor units. */ amount_minor: i64,
+        /** Out of which account. */ source: Source,
+    }
 }
 
 /// What is left of an authorisation.
@@ -421,6 +477,14 @@ impl Try {
         }
     }
 
+    /// Money goes back over the channel it came by.
+    fn come_by(&self, channel: &Channel, reference: &str) -> Try {
+        Try {
+            channel: channel.clone(),
+            ..self.referred(reference)
+        }
+    }
+
     fn back(&self, attempt: Key, amount_minor: i64, source: Source) -> MoneyBack {
         MoneyBack {
             attempt,
@@ -446,7 +510,7 @@ fn occupies(state: &State) -> Option<Key> {
         State::CaptureUnknown(s) => Some(s.what.tender),
         State::Voiding(s) => Some(s.what.tender),
         State::PartiallyCaptured(s) => Some(s.what.tender),
-        State::Captured(s) => Some(s.what.tender),
+        State::Captured(s) => (!s.unwanted).then_some(s.what.tender),
         State::Mismatch(s) => Some(s.what.tender),
         State::NotSent(_)
         | State::Declined(_)
@@ -457,9 +521,18 @@ fn occupies(state: &State) -> Option<Key> {
     }
 }
 
+/// Whether money is wanted: the order is, or its goods are out and the customer owes for them.
+fn wanted<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
+    match cx.life() {
+        Life::Placed => true,
+        Life::Completed => cx.books().owed() < 0,
+        Life::Cancelling | Life::Ended | Life::Closed => false,
+    }
+}
+
 impl Decide<Start> for New {
     fn decide(&self, c: &Start, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        if cx.life() != Life::Placed {
+        if !wanted(cx) {
             return refuse("not_wanted", "the order is not wanted any more");
         }
         let Some(tender) = cx.order().tenders().iter().find(|t| t.key == c.tender) else {
@@ -552,7 +625,7 @@ where
         channel: what.channel.clone(),
         reference: what.reference.clone(),
     });
-    until(cx.after_ms(cx.policy().close_ms), Closing { what: what.clone() })
+    until(cx.after_ms(cx.policy().close_ms), Closing { what: what.clone(), refused: false })
 }
 
 impl On<ActionDue> for RequiresAction {
@@ -591,7 +664,14 @@ where
 impl On<CloseRefused> for Closing {
     fn on(&self, _: &CloseRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         inquire(&self.what, 0, cx);
-        stay(self.clone())
+        stay(Closing { refused: true, ..self.clone() })
+    }
+}
+impl On<NotThere> for Closing {
+    fn on(&self, _: &NotThere, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // Asked before the close, it proves nothing; the channel that refused to close it says that there is nothing
+        // to close.
+        if self.refused { to(Closed { what: self.what.clone() }) } else { stay(self.clone()) }
     }
 }
 impl On<AskAgain> for Unknown {
@@ -672,8 +752,11 @@ impl On<Authorised> for Early {
         let at = e.expires_at.and_then(|t| cx.at(t).ok()).unwrap_or(own);
         cx.post(P1 { channel: e.channel.clone(), amount_minor: e.amount.minor() });
         let hold = held(e, at.instant());
-        let wanted = cx.life() == Life::Placed && !matches!(self, Early::Closing(_));
-        if wanted { until(at, Authorized { what, hold }) } else { void(&what, &hold, cx) }
+        if wanted(cx) && !matches!(self, Early::Closing(_)) {
+            until(at, Authorized { what, hold })
+        } else {
+            void(&what, &hold, cx)
+        }
     }
 }
 impl On<Authorised> for Negative {
@@ -685,7 +768,7 @@ impl On<Authorised> for Negative {
 }
 impl On<Paid> for Early {
     fn on(&self, e: &Paid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let what = self.what().referred(&e.reference);
+        let what = self.what().come_by(&e.channel, &e.reference);
         let amount_minor = e.amount.minor();
         let expected = what.money(cx);
         if e.amount.currency() != expected.currency() {
@@ -700,8 +783,9 @@ impl On<Paid> for Early {
             captured_minor: amount_minor,
             at: cx.occurred(),
             late: false,
+            unwanted: !wanted(cx),
         };
-        if cx.life() != Life::Placed {
+        if !wanted(cx) {
             cx.post(P5 { channel: e.channel.clone(), amount_minor });
             cx.ask(what.back(cx.key(), amount_minor, Source::Suspense));
             return to(captured);
@@ -761,9 +845,15 @@ where
     until(cx.after_ms(cx.policy().answer_ms), Capturing { what: what.clone(), hold })
 }
 
+/// What may still be captured: no more than is left of the authorisation, and no more than the tender asks.
+fn due(s: &Holding) -> i64 {
+    let asked = s.what().amount_minor.saturating_sub(s.hold().captured_minor);
+    asked.min(s.hold().left())
+}
+
 impl Decide<Collect> for Holding {
     fn decide(&self, c: &Collect, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        let left = self.hold().left();
+        let left = due(self);
         let amount = c.amount_minor.unwrap_or(left);
         if cx.life() != Life::Placed {
             return refuse("not_wanted", "the order is not wanted any more");
@@ -779,14 +869,14 @@ impl Decide<Collect> for Holding {
 }
 impl On<CaptureAsked> for Holding {
     fn on(&self, _: &CaptureAsked, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        capture(self.what(), self.hold(), self.hold().left(), cx)
+        capture(self.what(), self.hold(), due(self), cx)
     }
 }
 impl On<HoldDue> for Holding {
     fn on(&self, _: &HoldDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let wanted = cx.life() == Life::Placed && matches!(self, Holding::Authorized(_));
         if wanted && cx.policy().expiring == Expiring::Capture {
-            capture(self.what(), self.hold(), self.hold().left(), cx)
+            capture(self.what(), self.hold(), due(self), cx)
         } else {
             void(self.what(), self.hold(), cx)
         }
@@ -804,7 +894,8 @@ impl On<Stop> for Holding {
 }
 impl On<Paid> for Secured {
     fn on(&self, e: &Paid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let (what, hold) = (self.what().referred(&e.reference), self.hold());
+        let (what, hold) = (self.what().come_by(&e.channel, &e.reference), self.hold());
+        let authorized_on = self.what().channel.clone();
         let amount = e.amount.minor();
         let same = e.amount.currency() == what.money(cx).currency();
         if !same {
@@ -812,37 +903,38 @@ impl On<Paid> for Secured {
         }
         let drawn = if same { amount.min(hold.left()).max(0) } else { 0 };
         let extra = if same { amount.saturating_sub(drawn) } else { 0 };
-        let wanted = matches!(cx.life(), Life::Placed | Life::Completed);
+        let wanted = wanted(cx);
         let channel = e.channel.clone();
         if wanted {
             cx.post(P3 { channel: channel.clone(), amount_minor: drawn });
         } else {
             cx.post(P5 { channel: channel.clone(), amount_minor: drawn });
         }
-        if extra > 0 {
-            cx.post(P5 { channel: channel.clone(), amount_minor: extra });
-            if wanted {
-                cx.hold("mismatch", format!("captured {extra} more than was authorised"));
-            }
-        }
-        if !wanted && amount > 0 && same {
-            cx.ask(what.back(cx.key(), amount, Source::Suspense));
+        cx.post(P5 { channel, amount_minor: extra });
+        if wanted && extra > 0 {
+            cx.hold("mismatch", format!("captured {extra} more than was authorised"));
         }
         let captured_minor = hold.captured_minor.saturating_add(drawn).saturating_add(extra);
+        if extra > 0 || !wanted && drawn > 0 {
+            cx.ask(what.back(cx.key(), captured_minor, Source::Suspense));
+        }
+        if !wanted && hold.captured_minor > 0 && cx.seen::<GivesBack>().is_some() {
+            cx.ask(what.back(cx.key(), captured_minor, Source::Cust));
+        }
         let hold = Held {
             captured_minor: hold.captured_minor.saturating_add(drawn),
             at: Some(cx.occurred()),
             ..hold.clone()
         };
         if e.more_allowed && wanted && hold.left() > 0 {
-            cx.post(P2 { channel, amount_minor: drawn });
+            cx.post(P2 { channel: authorized_on, amount_minor: drawn });
             let own = cx.after_ms(cx.policy().hold_ms);
             let at = cx.at(hold.until).unwrap_or(own);
             return until(at, PartiallyCaptured { what, hold });
         }
         // The channel takes no further capture, so the rest of the authorisation is free on its word.
-        cx.post(P2 { channel, amount_minor: drawn.saturating_add(hold.left()) });
-        to(Captured { what, captured_minor, at: cx.occurred(), late: false })
+        cx.post(P2 { channel: authorized_on, amount_minor: drawn.saturating_add(hold.left()) });
+        to(Captured { what, captured_minor, at: cx.occurred(), late: false, unwanted: false })
     }
 }
 
@@ -866,6 +958,7 @@ where
         captured_minor: hold.captured_minor,
         at: hold.at.unwrap_or_else(|| cx.occurred()),
         late: false,
+        unwanted: false,
     })
 }
 
@@ -955,54 +1048,59 @@ impl On<AnswerDue> for Voiding {
     }
 }
 impl On<VoidRefused> for Voiding {
-    fn on(&self, _: &VoidRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+    fn on(&self, e: &VoidRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        cx.hold("void_refused", format!("the channel keeps an authorisation: {}", e.code));
         inquire(&self.what, 0, cx);
         stay(self.clone())
     }
 }
 impl On<Paid> for Negative {
     fn on(&self, e: &Paid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let what = self.what().referred(&e.reference);
+        let what = self.what().come_by(&e.channel, &e.reference);
         let amount_minor = e.amount.minor();
         let total = cx.order().total();
         if e.amount.currency() != total.currency() {
             // The books hold one currency: a person takes this one out of the channel's own report.
             cx.hold("mismatch", format!("paid {} late, in another currency", e.amount));
             cx.post(P5 { channel: e.channel.clone(), amount_minor: 0 });
-            return to(Captured { what, captured_minor: 0, at: cx.occurred(), late: true });
+            let at = cx.occurred();
+            return to(Captured { what, captured_minor: 0, at, late: true, unwanted: true });
         }
         cx.post(P5 { channel: e.channel.clone(), amount_minor });
         let taken = cx.siblings().instances().any(|(k, s)| {
             k != cx.key() && occupies(s) == Some(what.tender)
         });
         let due = total.minor().saturating_sub(cx.books().kept()).saturating_sub(cx.books().held());
-        if cx.life() == Life::Placed && !taken && amount_minor <= due {
-            cx.post(P6 { amount_minor });
-        } else {
+        let unwanted = !wanted(cx) || taken || amount_minor > due;
+        if unwanted {
             cx.ask(what.back(cx.key(), amount_minor, Source::Suspense));
+        } else {
+            cx.post(P6 { amount_minor });
         }
-        to(Captured { what, captured_minor: amount_minor, at: cx.occurred(), late: true })
+        let at = cx.occurred();
+        to(Captured { what, captured_minor: amount_minor, at, late: true, unwanted })
     }
 }
 impl On<CaptureFailed> for Taken {
     fn on(&self, e: &CaptureFailed, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let (what, captured, at, late) = match self {
-            Taken::Captured(s) => (s.what.clone(), s.captured_minor, s.at, s.late),
+        let (was, captured_minor) = match self {
+            Taken::Captured(s) => (s.clone(), s.captured_minor),
             Taken::PartiallyCaptured(s) => {
                 // The scheme took it back, so the rest of this authorisation is not worth having.
                 cx.post(P2 { channel: s.what.channel.clone(), amount_minor: s.hold.left() });
+                let (what, captured_minor) = (s.what.clone(), s.hold.captured_minor);
                 let at = s.hold.at.unwrap_or_else(|| cx.occurred());
-                (s.what.clone(), s.hold.captured_minor, at, false)
+                (Captured { what, captured_minor, at, late: false, unwanted: false }, captured_minor)
             }
         };
         let amount_minor = e.amount.minor();
         cx.post(P4 { channel: e.channel.clone(), amount_minor });
         cx.hold("capture_failed", format!("{} was taken back by the scheme or the bank", e.amount));
-        let left = captured.saturating_sub(amount_minor);
+        let left = captured_minor.saturating_sub(amount_minor);
         if left > 0 {
-            to(Captured { what, captured_minor: left, at, late })
+            to(Captured { captured_minor: left, ..was })
         } else {
-            to(FailedLate { what })
+            to(FailedLate { what: was.what })
         }
     }
 }
@@ -1016,7 +1114,7 @@ impl On<GiveBack> for Captured {
 impl Decide<AcceptMismatch> for Mismatch {
     fn decide(&self, _: &AcceptMismatch, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         let due = cx.order().total().minor().saturating_sub(cx.books().kept());
-        if self.arrived_minor == 0 || self.arrived_minor > due {
+        if self.arrived_minor <= 0 || self.arrived_minor > due {
             return refuse("exceeds_due", format!("{} arrived, {due} due", self.arrived_minor));
         }
         cx.post(P6 { amount_minor: self.arrived_minor });
@@ -1025,6 +1123,7 @@ impl Decide<AcceptMismatch> for Mismatch {
             captured_minor: self.arrived_minor,
             at: self.at,
             late: false,
+            unwanted: false,
         }))
     }
 }
@@ -1045,6 +1144,7 @@ where
         captured_minor: s.arrived_minor,
         at: s.at,
         late: false,
+        unwanted: true,
     })
 }
 impl Decide<RefuseMismatch> for Mismatch {
@@ -1066,7 +1166,12 @@ impl On<Stop> for Mismatch {
 impl Fold<Funded> for M {
     fn fold(v: &View<'_, Self>) -> Option<Funded> {
         let total = v.world.order.total().minor();
-        let (kept_minor, held_minor) = (v.world.books.kept(), v.world.books.held());
+        // What is being released is still in the books, and pays for nothing.
+        let releasing = v.instances().fold(0, |n: i64, (_, s)| {
+            if let State::Voiding(s) = s { n.saturating_add(s.hold.left()) } else { n }
+        });
+        let kept_minor = v.world.books.kept();
+        let held_minor = v.world.books.held().saturating_sub(releasing);
         if total == 0 && !v.policy.free_is_funded {
             return None;
         }

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::RefundPolicy;
 use crate::id::{Actor, Channel, Key};
-use crate::ledger::{P9, P10, P11, P12, Source};
+use crate::ledger::{P7, P8, P9, P10, P11, P12, P18, Source};
 use crate::machine::{
-    Answer, Cx, Decide, EmittedBy, Evidence, Goto, Moved, Next, On, PostedBy, Row, View, refuse,
+    Answer, Cx, Decide, EmittedBy, Evidence, Goto, Life, Moved, Next, On, PostedBy, Row, View, refuse,
     to, until,
 };
 use crate::money::Money;
@@ -43,32 +43,32 @@ crate::machine! {
         Reversed: fail @4,
     }
     groups {
-        Asked    = Sending | Unknown;
         Open     = Sending | Unknown | Pending | RequiresAction;
         Sent     = Sending | Unknown | Pending;
         Negative = Failed | Cancelled;
-        All      = ApprovalPending | Sending | Unknown | Pending | RequiresAction | Succeeded | Failed | Cancelled | Reversed;
+        All      = ApprovalPending | Sending | Unknown | Pending | RequiresAction | Succeeded | Failed
+                 | Cancelled | Reversed;
     }
     rows {
-        New             + Request       => Sending | ApprovalPending / SendBack !! P9;
+        New             + Request       => Sending | ApprovalPending / SendBack ! P8 !! P9;
         New             + Begin         => Sending / SendBack !! P9;
         ApprovalPending + ApproveRefund => Sending / SendBack;
-        ApprovalPending + CancelRefund  => Cancelled !! P11;
-        ApprovalPending + ApprovalDue   => Cancelled !! P11;
+        ApprovalPending + CancelRefund  => Cancelled ! P7 !! P11;
+        ApprovalPending + ApprovalDue   => Cancelled ! P7 !! P11;
         Sending         + RefundLost    => Unknown;
         Sending         + AnswerDue     => Unknown;
         Sending         + RefundGaveUp  => Failed | Unknown ! P11;
-        Asked           + Accepted      => Pending;
-        Asked           + ShortBalance  => Pending;
+        Sent            + Accepted      => Pending;
+        Sent            + ShortBalance  => Pending;
         Sent            + AccountClosed => RequiresAction;
-        Open            + Repaid        => Succeeded !! P10;
+        Open            + Repaid        => Succeeded ! P11, P18 !! P10;
         Open            + RefundRefused => Failed !! P11;
         Unknown         + AskAgain      => Unknown / SendBack, InquireRefund;
         Pending         + AskAgain      => Pending / SendBack, InquireRefund;
-        Pending         + CancelRefund  => Cancelled !! P11;
+        Pending         + CancelRefund  => Cancelled ! P7 !! P11;
         RequiresAction  + PayOut        => Sending / SendBack;
         RequiresAction  + ActionDue     => Failed !! P11;
-        Negative        + Repaid        => Succeeded !! P9, P10;
+        Negative        + Repaid        => Succeeded ! P8, P11, P18 !! P9, P10;
         Succeeded       + Bounced       => Reversed !! P12, P11;
     }
     ignore { All + Begin; }
@@ -95,6 +95,14 @@ pub struct Back {
     /// How many payouts were begun: each is an operation of its own.
     #[serde(default)]
     pub payouts: u32,
+    /// Minor units of it that had been earned and were un-earned for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unearned_minor: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn is_zero(n: &i64) -> bool {
+    *n == 0
 }
 
 data! {
@@ -105,7 +113,13 @@ data! {
     /// Nobody knows. The amount stays reserved.
     Unknown { #[allow(missing_docs)] back: Back, /** Inquiries made. */ asked: u32 }
     /// Accepted, not final; or waiting for the merchant's balance.
-    Pending { #[allow(missing_docs)] back: Back, /** Inquiries made. */ asked: u32, /** Whether it must be sent again. */ resend: bool }
+    Pending {
+        #[allow(missing_docs)] back: Back,
+        /** Inquiries made. */ asked: u32,
+        /** Whether it must be sent again. */ resend: bool,
+        /** Whether it was, and the channel may have it. */
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] resent: bool,
+    }
     /// The channel cannot pay it out: another way is needed.
     RequiresAction { #[allow(missing_docs)] back: Back }
     /// Paid back.
@@ -137,9 +151,20 @@ data! {
     }
 
     /// Gives money back.
-    SendBack { /** The channel. */ channel: Channel, /** The attempt that took it. */ attempt: Key, /** The channel's reference of that attempt. */ reference: Option<String>, /** How much. */ amount: Money }
+    SendBack {
+        /** The channel. */ channel: Channel,
+        /** The attempt that took it. */ attempt: Key,
+        /** The channel's reference of that attempt. */ reference: Option<String>,
+        /** How much. */ amount: Money,
+    }
     /// Asks what became of a refund.
-    InquireRefund { /** The channel. */ channel: Channel, /** The attempt that took the money. */ attempt: Key, /** The channel's reference of that attempt. */ reference: Option<String>, /** How much was sent. */ amount: Money, /** Which payout. */ payout: u32 }
+    InquireRefund {
+        /** The channel. */ channel: Channel,
+        /** The attempt that took the money. */ attempt: Key,
+        /** The channel's reference of that attempt. */ reference: Option<String>,
+        /** How much was sent. */ amount: Money,
+        /** Which payout. */ payout: u32,
+    }
 
     /// The answer was lost.
     RefundLost { /** Why. */ why: String }
@@ -150,9 +175,17 @@ data! {
     /// Refused, for good.
     RefundRefused { /** The channel's code. */ code: String }
     /// Paid back.
-    Repaid { /** The channel. */ channel: Channel, /** Its reference of the refund. */ reference: String, /** How much. */ amount: Money }
+    Repaid {
+        /** The channel. */ channel: Channel,
+        /** Its reference of the refund. */ reference: String,
+        /** How much. */ amount: Money,
+    }
     /// Returned by the bank after it had succeeded.
-    Bounced { /** The channel. */ channel: Channel, /** Its reference of the refund. */ reference: String, /** How much. */ amount: Money }
+    Bounced {
+        /** The channel. */ channel: Channel,
+        /** Its reference of the refund. */ reference: String,
+        /** How much. */ amount: Money,
+    }
 }
 
 plain! {
@@ -198,9 +231,8 @@ impl Evidence for Bounced {
     }
 }
 
-use refund::{Asked, M, Negative, New, Open, Sent, State};
+use refund::{M, Negative, New, Open, Sent, State};
 
-shared!(Asked.back: Back = Sending | Unknown);
 shared!(Open.back: Back = Sending | Unknown | Pending | RequiresAction);
 shared!(Sent.back: Back = Sending | Unknown | Pending);
 shared!(Negative.back: Back = Failed | Cancelled);
@@ -270,15 +302,23 @@ impl Decide<Request> for New {
                 format!("{} asked, {refundable} refundable on {}", c.amount_minor, c.channel),
             );
         }
+        // Money that nobody wants goes back first: it has no other use.
+        let from_suspense = cx.books().suspense() >= c.amount_minor;
+        let source = if from_suspense { Source::Suspense } else { Source::Cust };
+        // What is given back of earned money is not earned any more.
+        let short = c.amount_minor.saturating_sub(cx.books().owed().max(0)).max(0);
+        let unearned_minor = if from_suspense { 0 } else { short.min(cx.books().earned()) };
         let back = Back {
             attempt: c.attempt,
             channel: c.channel.clone(),
             reference: c.reference.clone(),
             amount_minor: c.amount_minor,
-            source: Source::Cust,
+            source,
             payouts: 0,
+            unearned_minor,
         };
-        cx.post(P9 { channel: c.channel.clone(), source: Source::Cust, amount_minor: c.amount_minor });
+        cx.post(P8 { amount_minor: unearned_minor });
+        cx.post(P9 { channel: c.channel.clone(), source, amount_minor: c.amount_minor });
         if cx.policy().approval_over_minor.is_some_and(|limit| c.amount_minor > limit) {
             let by = cx.by().clone();
             return Ok(until(cx.after_ms(cx.policy().approval_ms), ApprovalPending { back, by }));
@@ -296,6 +336,7 @@ impl On<Begin> for New {
             amount_minor: s.amount_minor,
             source: s.source,
             payouts: 0,
+            unearned_minor: 0,
         };
         send(back, cx)
     }
@@ -320,15 +361,28 @@ where
     });
 }
 
+/// Nobody is owed it after all: the books are as they were before it was asked for.
+fn call_off<R: Row<M = M>>(back: &Back, cx: &mut Cx<'_, R>)
+where
+    P7: PostedBy<R>,
+    P11: PostedBy<R>,
+{
+    release(back, cx);
+    cx.post(P7 { amount_minor: back.unearned_minor });
+}
+
 impl Decide<CancelRefund> for ApprovalPending {
     fn decide(&self, _: &CancelRefund, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        release(&self.back, cx);
+        call_off(&self.back, cx);
         Ok(to(Cancelled { back: self.back.clone() }))
     }
 }
 impl On<ApprovalDue> for ApprovalPending {
     fn on(&self, _: &ApprovalDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        release(&self.back, cx);
+        call_off(&self.back, cx);
+        if cx.life() == Life::Cancelling {
+            cx.hold("refund_lapsed", "nobody approved a refund; the customer is still owed");
+        }
         to(Cancelled { back: self.back.clone() })
     }
 }
@@ -356,16 +410,25 @@ impl On<RefundGaveUp> for Sending {
         to(Failed { back: self.back.clone(), why: e.why.clone() })
     }
 }
-impl On<Accepted> for Asked {
-    fn on(&self, _: &Accepted, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let back = self.back().clone();
-        until(cx.after_ms(cx.policy().wait_ms(0)), Pending { back, asked: 0, resend: false })
+/// Inquiries made while pending: those of an unknown outcome start anew once the channel has answered.
+fn inquiries(s: &Sent) -> u32 {
+    match s {
+        Sent::Pending(s) => s.asked,
+        Sent::Sending(_) | Sent::Unknown(_) => 0,
     }
 }
-impl On<ShortBalance> for Asked {
+impl On<Accepted> for Sent {
+    fn on(&self, _: &Accepted, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let (back, asked) = (self.back().clone(), inquiries(self));
+        until(cx.after_ms(cx.policy().wait_ms(asked)), Pending { back, asked, resend: false, resent: false })
+    }
+}
+impl On<ShortBalance> for Sent {
     fn on(&self, _: &ShortBalance, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let back = self.back().clone();
-        until(cx.after_ms(cx.policy().wait_ms(0)), Pending { back, asked: 0, resend: true })
+        // Once accepted it is on its way, whatever an older call of ours comes back with.
+        let resend = !matches!(self, Sent::Pending(s) if !s.resend);
+        let (back, asked) = (self.back().clone(), inquiries(self));
+        until(cx.after_ms(cx.policy().wait_ms(asked)), Pending { back, asked, resend, resent: false })
     }
 }
 impl On<AccountClosed> for Sent {
@@ -377,24 +440,37 @@ impl On<AccountClosed> for Sent {
 impl On<Repaid> for Open {
     fn on(&self, e: &Repaid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let back = self.back().clone();
-        settle(&back, e, cx);
-        to(Succeeded { back })
+        to(Succeeded { back: settle(back, e, cx) })
     }
 }
 
-/// Books what was paid back: never more than what was reserved without a person hearing of it.
-fn settle<R: Row<M = M>>(back: &Back, e: &Repaid, cx: &mut Cx<'_, R>)
+/// Books what was paid back. Less than was reserved leaves the rest owed, more is unexplained: a person hears of both.
+fn settle<R: Row<M = M>>(back: Back, e: &Repaid, cx: &mut Cx<'_, R>) -> Back
 where
     P10: PostedBy<R>,
+    P11: PostedBy<R>,
+    P18: PostedBy<R>,
 {
-    if e.amount.minor() != back.amount_minor || e.amount.currency() != cx.order().total().currency()
-    {
+    let same = e.amount.currency() == cx.order().total().currency();
+    let paid = if same { e.amount.minor().max(0) } else { back.amount_minor };
+    let amount_minor = paid.min(back.amount_minor);
+    if !same || e.amount.minor() != back.amount_minor {
         cx.hold(
             "refund_mismatch",
             format!("{} paid back in place of {}", e.amount, back.amount_minor),
         );
     }
-    cx.post(P10 { channel: back.channel.clone(), amount_minor: back.amount_minor });
+    cx.post(P10 { channel: back.channel.clone(), amount_minor });
+    cx.post(P11 {
+        channel: back.channel.clone(),
+        source: back.source,
+        amount_minor: back.amount_minor.saturating_sub(amount_minor),
+    });
+    cx.post(P18 {
+        channel: back.channel.clone(),
+        amount_minor: paid.saturating_sub(amount_minor),
+    });
+    Back { amount_minor, ..back }
 }
 
 impl On<RefundRefused> for Open {
@@ -449,15 +525,16 @@ impl On<AskAgain> for Pending {
             cx.hold("reconcile", "a refund has been pending for too long");
         }
         let wait = cx.policy().wait_ms(asked);
-        until(cx.after_ms(wait), Pending { asked, ..self.clone() })
+        let resent = self.resend || self.resent;
+        until(cx.after_ms(wait), Pending { asked, resent, ..self.clone() })
     }
 }
 impl Decide<CancelRefund> for Pending {
     fn decide(&self, _: &CancelRefund, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        if !self.resend {
-            return refuse("at_the_channel", "the channel has it; its answer decides");
+        if !self.resend || self.resent {
+            return refuse("at_the_channel", "the channel may have it; its answer decides");
         }
-        release(&self.back, cx);
+        call_off(&self.back, cx);
         Ok(to(Cancelled { back: self.back.clone() }))
     }
 }
@@ -477,13 +554,15 @@ impl On<ActionDue> for RequiresAction {
 impl On<Repaid> for Negative {
     fn on(&self, e: &Repaid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let back = self.back().clone();
+        if matches!(self, Negative::Cancelled(_)) {
+            cx.post(P8 { amount_minor: back.unearned_minor });
+        }
         cx.post(P9 {
             channel: back.channel.clone(),
             source: back.source,
             amount_minor: back.amount_minor,
         });
-        settle(&back, e, cx);
-        to(Succeeded { back })
+        to(Succeeded { back: settle(back, e, cx) })
     }
 }
 impl On<Bounced> for Succeeded {

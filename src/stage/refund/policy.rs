@@ -12,7 +12,8 @@ pub struct RefundPolicy {
     pub approval_ms: u64,
     /// How long a call may stay unanswered before its outcome is Unknown. Default 30 s.
     pub answer_ms: u64,
-    /// When an open refund is asked for again: one wait per inquiry, the last one repeated. Default 1 m, 10 m, 1 h, 6 h.
+    /// When an open refund is asked for again: one wait per inquiry, the last one repeated. Default 1 m, 10 m,
+    /// 1 h, 6 h.
     pub inquire_ms: Vec<u64>,
     /// How many inquiries before a person is called. The default of 30 falls 7 days after the first.
     pub inquiries: u32,

@@ -66,7 +66,7 @@ crate::machine! {
         Claimed       + LeaseDue     => Queued;
         Claimed       + Approve      => Approved | PendingSecond;
         Claimed       + Reject       => Rejected ? TurnDown;
-        PendingSecond + Approve      => Approved;
+        PendingSecond + Approve      => Approved | PendingSecond;
         PendingSecond + Reject       => Rejected ? TurnDown;
         Claimed       + RequestInfo  => InfoRequested;
         InfoRequested + SupplyInfo   => Queued;
@@ -144,7 +144,11 @@ data! {
     /// One approved; another person must.
     PendingSecond { #[allow(missing_docs)] file: File }
     /// Waits for the customer; the clock stands still.
-    InfoRequested { #[allow(missing_docs)] file: File, /** What was asked. */ question: String, /** What the clock had left. */ left_ms: u64 }
+    InfoRequested {
+        #[allow(missing_docs)] file: File,
+        /** What was asked. */ question: String,
+        /** What the clock had left. */ left_ms: u64,
+    }
     /// Put off; the clock runs.
     Snoozed { #[allow(missing_docs)] file: File }
     /// Waits one tier higher.
@@ -372,23 +376,26 @@ impl On<LeaseDue> for Claimed {
 impl Decide<Approve> for Claimed {
     fn decide(&self, c: &Approve, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         self.fenced(c.token, cx)?;
-        may_decide(&self.file, cx)?;
-        let mut file = self.file.clone();
-        file.approved_by.push(cx.by().clone());
-        let have = u32::try_from(file.approved_by.len()).unwrap_or(u32::MAX);
-        if have >= file.approvals_needed {
-            Ok(to(Approved { file }))
-        } else {
-            Ok(until(due(&file, cx), PendingSecond { file }))
-        }
+        approve(&self.file, cx)
+    }
+}
+fn approve<R: Goto<Approved> + Goto<PendingSecond> + Row<M = M>>(
+    file: &File,
+    cx: &Cx<'_, R>,
+) -> Answer<R> {
+    may_decide(file, cx)?;
+    let mut file = file.clone();
+    file.approved_by.push(cx.by().clone());
+    let have = u32::try_from(file.approved_by.len()).unwrap_or(u32::MAX);
+    if have >= file.approvals_needed {
+        Ok(to(Approved { file }))
+    } else {
+        Ok(until(due(&file, cx), PendingSecond { file }))
     }
 }
 impl Decide<Approve> for PendingSecond {
     fn decide(&self, _: &Approve, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        may_decide(&self.file, cx)?;
-        let mut file = self.file.clone();
-        file.approved_by.push(cx.by().clone());
-        Ok(to(Approved { file }))
+        approve(&self.file, cx)
     }
 }
 
@@ -495,7 +502,7 @@ impl On<SlaDue> for Snoozed {
 /// The same state with its file changed, and the instants as they were.
 fn same<R>(s: &OpenCase, change: impl FnOnce(&mut File)) -> Next<R>
 where
-    R: Row<M = M>
+    R: Row<M = M, From = OpenCase>
         + Goto<Queued>
         + Goto<Escalated>
         + Goto<PendingSecond>

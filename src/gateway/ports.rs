@@ -1,0 +1,122 @@
+//! The ports of the library's stages: what a host implements once per provider.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Handler, Repeats, Ticket};
+use crate::machine::{Effect, Reply};
+use crate::stage::dispatch::{Book, Consume, Reserve, Track, Unreserve};
+use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
+use crate::stage::refund::{InquireRefund, SendBack};
+use crate::stage::review::Score;
+
+/// The answer to an effect.
+type Answer<X> = Reply<<X as Effect>::Done, <X as Effect>::Declined>;
+
+/// A payment provider: one per engine; it chooses the channel by the effect.
+#[async_trait]
+pub trait PaymentGateway: Send + Sync + 'static {
+    /// What it promises about sending the same key again.
+    fn repeats(&self) -> Repeats;
+    /// Takes money, or holds it.
+    async fn charge(&self, charge: Charge, ticket: &Ticket) -> Answer<Charge>;
+    /// Says what became of an attempt. Changes nothing.
+    async fn inquire(&self, inquire: Inquire, ticket: &Ticket) -> Answer<Inquire>;
+    /// Makes sure that an attempt takes no money any more, or says that it did.
+    async fn close(&self, close: Close, ticket: &Ticket) -> Answer<Close>;
+    /// Captures an authorisation.
+    async fn capture(&self, capture: Capture, ticket: &Ticket) -> Answer<Capture>;
+    /// Releases what is left of an authorisation.
+    async fn void(&self, void: Void, ticket: &Ticket) -> Answer<Void>;
+    /// Gives money back.
+    async fn refund(&self, refund: SendBack, ticket: &Ticket) -> Answer<SendBack>;
+    /// Says what became of a refund. Changes nothing.
+    async fn inquire_refund(&self, inquire: InquireRefund, ticket: &Ticket) -> Answer<InquireRefund>;
+}
+
+/// Scores the risk of an order. When it fails, people decide: it never approves by silence.
+#[async_trait]
+pub trait RiskScorer: Send + Sync + 'static {
+    /// Scores.
+    async fn score(&self, score: Score, ticket: &Ticket) -> Answer<Score>;
+}
+
+/// Stock. Each of the three changes it at most once per key, however often it is sent.
+#[async_trait]
+pub trait InventoryAdapter: Send + Sync + 'static {
+    /// Sets units aside, all or none.
+    async fn reserve(&self, reserve: Reserve, ticket: &Ticket) -> Answer<Reserve>;
+    /// Gives them back. A reservation that never arrived counts as given back, and must not arrive later.
+    async fn unreserve(&self, unreserve: Unreserve, ticket: &Ticket) -> Answer<Unreserve>;
+    /// Takes them out for good.
+    async fn consume(&self, consume: Consume, ticket: &Ticket) -> Answer<Consume>;
+}
+
+/// A carrier.
+#[async_trait]
+pub trait CarrierAdapter: Send + Sync + 'static {
+    /// Books a label; the same key gives the same number.
+    async fn book(&self, book: Book, ticket: &Ticket) -> Answer<Book>;
+    /// Says where a parcel is. Changes nothing.
+    async fn track(&self, track: Track, ticket: &Ticket) -> Answer<Track>;
+}
+
+/// A committed fact, for the world outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Its place in the feed.
+    pub position: u64,
+    /// The order.
+    pub order: crate::id::OrderKey,
+    /// The journal entry as stored; `journal::read_entry` reads it.
+    pub entry: Arc<[u8]>,
+}
+
+/// Hears of every committed fact, at least once and in order per order. It keeps its own place in the feed, so that
+/// nothing counts as delivered before it has said so.
+#[async_trait]
+pub trait Notifier: Send + Sync + 'static {
+    /// The position of the last notice that it has kept.
+    async fn last(&self) -> u64;
+    /// Takes a notice. `Err` keeps it for later.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not take it.
+    async fn notify(&self, notice: Notice) -> Result<(), String>;
+}
+
+macro_rules! handlers {
+    (
+        $(#[$doc:meta])*
+        $wrap:ident($port:ident) repeats $repeats:expr => { $($effect:ident = $method:ident),+ $(,)? }
+    ) => {
+        $(#[$doc])*
+        pub(crate) struct $wrap(pub Arc<dyn $port>);
+        $(
+            #[async_trait]
+            impl Handler<$effect> for $wrap {
+                fn repeats(&self) -> Repeats {
+                    let repeats: fn(&dyn $port) -> Repeats = $repeats;
+                    repeats(&*self.0)
+                }
+                async fn call(&self, effect: $effect, ticket: &Ticket) -> Answer<$effect> {
+                    self.0.$method(effect, ticket).await
+                }
+            }
+        )+
+    };
+}
+
+const FOR_EVER: Repeats = Repeats::Idempotent { key_ttl: std::time::Duration::MAX };
+
+handlers!(Payments(PaymentGateway) repeats |p| p.repeats() => {
+    Charge = charge, Inquire = inquire, Close = close, Capture = capture, Void = void,
+    SendBack = refund, InquireRefund = inquire_refund,
+});
+handlers!(Scorer(RiskScorer) repeats |_| FOR_EVER => { Score = score });
+handlers!(Inventory(InventoryAdapter) repeats |_| FOR_EVER => {
+    Reserve = reserve, Unreserve = unreserve, Consume = consume,
+});
+handlers!(Carrier(CarrierAdapter) repeats |_| FOR_EVER => { Book = book, Track = track });
