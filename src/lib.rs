@@ -14,3 +14,4 @@ pub mod journal;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod gateway;
+pub mod engine;

@@ -2,8 +2,8 @@
 //! a record looks like.
 //!
 //! An entry holds the input, the instances as they stand after it, and the postings; progress is the last state of
-//! every instance, the sum of the postings, and what is still wanted. So progress is a [`fold`] of the entries that runs
-//! no code of any stage, and re-deciding is never how an order is recovered.
+//! every instance, the sum of the postings, and what is still wanted. So progress is a [`fold`] of the entries that
+//! runs no code of any stage, and re-deciding is never how an order is recovered.
 //!
 //! ```text
 //! entry   {"v":1,"n":3,"at":..,"by":"agent:anna","k":"command","d":"moved","t":["review.case",1],"in":["Claim",1,{}],

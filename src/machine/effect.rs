@@ -1,6 +1,7 @@
 //! Effects: what is wanted outside, and the four answers that every one of them has.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::row::Plain;
@@ -52,5 +53,5 @@ pub struct Exhausted {
 }
 
 /// An input without its machine: what an answer becomes before the machine that asked takes it back.
-#[derive(Debug)]
-pub struct Told(pub Box<dyn Any + Send + Sync>);
+#[derive(Debug, Clone)]
+pub struct Told(pub Arc<dyn Any + Send + Sync>);

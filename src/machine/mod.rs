@@ -18,6 +18,8 @@
 //! commands ([`Decide`]) may refuse; handlers of evidence, timers and signals ([`On`]) have no error to return.
 
 mod call;
+#[doc(hidden)]
+pub mod check;
 mod codec;
 mod cx;
 mod diagram;

@@ -477,7 +477,7 @@ pub trait Machine: Sized + Debug + 'static {
     /// The money and the identity of evidence.
     fn fact(input: &Self::Input) -> (Moved, Option<String>);
     /// An input from its parts, as adapters and routes hand them over.
-    fn input_of(told: Box<dyn Any + Send + Sync>) -> Option<Self::Input>;
+    fn input_of(told: &(dyn Any + Send + Sync)) -> Option<Self::Input>;
     /// A single effect as the type its adapter is registered for.
     fn effect_value(effect: &Self::Fx) -> Box<dyn Any + Send + Sync>;
     /// Writes a state's data as JSON.

@@ -50,7 +50,7 @@ macro_rules! machine {
     ) => {
         $(#[$meta])*
         #[allow(non_upper_case_globals, non_camel_case_types, unused_variables, unused_mut, unused_imports,
-                clippy::all, clippy::pedantic, clippy::restriction, missing_docs, private_interfaces,
+                clippy::all, clippy::pedantic, clippy::restriction, missing_docs, dead_code, private_interfaces,
                 unreachable_pub, unnameable_types)]
         $vis mod $m {
             use super::*;
@@ -133,7 +133,7 @@ macro_rules! machine {
                 defer: &[$($((bit::$ds, 0 $(| 1 << ix::E::$de as u8)+)),*)?],
                 alarm: &[$($((bit::$als, 0 $(| 1 << ix::E::$ale as u8)+)),*)?],
             };
-            const _: () = $crate::machine::graph::check(&GRAPH);
+            const _: () = $crate::machine::check::check(&GRAPH);
 
             $($(
                 impl $crate::machine::InputOf<M> for super::$in {
@@ -180,7 +180,7 @@ macro_rules! machine {
                     pub enum $fx { $($ok(host::$ok)),+ }
                     impl From<$fx> for $crate::machine::Told {
                         fn from(x: $fx) -> Self {
-                            match x { $($fx::$ok(v) => $crate::machine::Told(Box::new(v))),+ }
+                            match x { $($fx::$ok(v) => $crate::machine::Told(std::sync::Arc::new(v))),+ }
                         }
                     }
                     $(impl From<host::$ok> for $fx { fn from(x: host::$ok) -> Self { $fx::$ok(x) } })+
@@ -247,13 +247,13 @@ macro_rules! machine {
                 type Needs = $crate::machine!(@list $($($need,)+)?);
                 type Yields = $crate::machine!(@list $($($yield,)+)?);
                 type Takes = $crate::machine::place::Bit<{
-                    $crate::machine::graph::posts(&GRAPH, $crate::machine::graph::TAKES) }>;
+                    $crate::machine::check::posts(&GRAPH, $crate::machine::check::TAKES) }>;
                 type Gives = $crate::machine::place::Bit<{
-                    $crate::machine::graph::posts(&GRAPH, $crate::machine::graph::GIVES) }>;
+                    $crate::machine::check::posts(&GRAPH, $crate::machine::check::GIVES) }>;
                 type Holds = $crate::machine::place::Bit<{
-                    $crate::machine::graph::posts(&GRAPH, $crate::ledger::Code::P1.bit()) }>;
+                    $crate::machine::check::posts(&GRAPH, $crate::ledger::Code::P1.bit()) }>;
                 type Frees = $crate::machine::place::Bit<{
-                    $crate::machine::graph::posts(&GRAPH, $crate::ledger::Code::P2.bit()) }>;
+                    $crate::machine::check::posts(&GRAPH, $crate::ledger::Code::P2.bit()) }>;
                 const GRAPH: &'static $crate::machine::Graph = &GRAPH;
                 const POLICY_VERSION: u16 = $crate::machine!(@version $($pv)?);
 
@@ -341,11 +341,10 @@ macro_rules! machine {
                 fn fact(input: &Input) -> ($crate::machine::Moved, Option<String>) {
                     match input { $($(Input::$in(x) => $crate::machine!(@fact $class x),)+)* }
                 }
-                fn input_of(told: Box<dyn std::any::Any + Send + Sync>) -> Option<Input> {
-                    $($(let told = match told.downcast::<super::$in>() {
-                        Ok(x) => return Some(Input::$in(*x)),
-                        Err(other) => other,
-                    };)+)*
+                fn input_of(told: &(dyn std::any::Any + Send + Sync)) -> Option<Input> {
+                    $($(if let Some(x) = told.downcast_ref::<super::$in>() {
+                        return Some(Input::$in(x.clone()));
+                    })+)*
                     None
                 }
                 fn effect_value(effect: &Fx) -> Box<dyn std::any::Any + Send + Sync> {
@@ -444,7 +443,7 @@ macro_rules! machine {
     (@command $c:ident $in:ident) => {};
     (@evidence outcome $in:ident) => {
         impl From<super::$in> for $crate::machine::Told {
-            fn from(x: super::$in) -> Self { $crate::machine::Told(Box::new(x)) }
+            fn from(x: super::$in) -> Self { $crate::machine::Told(std::sync::Arc::new(x)) }
         }
     };
     (@evidence $c:ident $in:ident) => {};

@@ -332,7 +332,8 @@ impl Fold<GivesBack> for M {
         let returns = leaving(v).is_some_and(|s| s.goods_return);
         // What comes back is not back while it is with the customer.
         let waits = returns && standing.within("dispatch", OUT) > 0;
-        (gone(v) && !waits && standing.open("dispatch") == 0).then_some(GivesBack)
+        let over = standing.open("dispatch") == 0 && !waits && !finished(v);
+        (gone(v) && over).then_some(GivesBack)
     }
 }
 impl Fold<Clear> for M {
@@ -342,15 +343,18 @@ impl Fold<Clear> for M {
         (gone(v) && nothing_out && nothing_open && v.world.books.is_clear()).then_some(Clear)
     }
 }
+/// Served, and nothing is owed either way.
+fn finished(v: &View<'_, M>) -> bool {
+    let settled = v.world.books.owed() == 0
+        && v.world.books.suspense() == 0
+        && v.world.books.refund_due(None) == 0;
+    let under_way = v.world.standing.open_besides("order") > 0;
+    // A cancellation that lost the race to the carrier ends here too, once its own money has gone back.
+    let served = v.world.proofs.get::<Served>().is_some();
+    served && settled && (leaving(v).is_none() || !under_way)
+}
 impl Fold<Finished> for M {
     fn fold(v: &View<'_, Self>) -> Option<Finished> {
-        v.world.proofs.get::<Served>()?;
-        let settled = v.world.books.owed() == 0
-            && v.world.books.suspense() == 0
-            && v.world.books.refund_due(None) == 0;
-        let leaving = leaving(v);
-        let under_way = v.world.standing.open_besides("order") > 0;
-        // A cancellation that lost the race to the carrier ends here too, once its own money has gone back.
-        (settled && (leaving.is_none() || !under_way)).then_some(Finished)
+        finished(v).then_some(Finished)
     }
 }

@@ -28,7 +28,7 @@ pub(crate) trait Stage: Debug + Send + Sync {
     fn plain_input(&self, ix: u8) -> Option<Arc<dyn Any + Send + Sync>>;
     fn input_ix(&self, input: &(dyn Any + Send + Sync)) -> Option<u8>;
     fn fact(&self, input: &(dyn Any + Send + Sync)) -> (Moved, Option<String>);
-    fn input_of(&self, told: Box<dyn Any + Send + Sync>) -> Option<Arc<dyn Any + Send + Sync>>;
+    fn input_of(&self, told: &(dyn Any + Send + Sync)) -> Option<Arc<dyn Any + Send + Sync>>;
     fn unknown(&self, effect: u8, fault: Fault) -> Option<Arc<dyn Any + Send + Sync>>;
     fn exhausted(&self, effect: u8, spent: Exhausted) -> Option<Arc<dyn Any + Send + Sync>>;
     fn effect_value(&self, effect: &(dyn Any + Send + Sync)) -> Option<Box<dyn Any + Send + Sync>>;
@@ -242,7 +242,7 @@ impl<M: Machine> Stage for Placed<M> {
         M::fact(input::<M>(event))
     }
 
-    fn input_of(&self, told: Box<dyn Any + Send + Sync>) -> Option<Arc<dyn Any + Send + Sync>> {
+    fn input_of(&self, told: &(dyn Any + Send + Sync)) -> Option<Arc<dyn Any + Send + Sync>> {
         M::input_of(told).map(|i| Arc::new(i) as Arc<dyn Any + Send + Sync>)
     }
 

@@ -20,7 +20,7 @@ use crate::machine::{
 use crate::order::Order;
 
 /// Something that reaches an order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Event {
     /// What.
     pub kind: EventKind,
@@ -31,7 +31,7 @@ pub struct Event {
 }
 
 /// What reaches an order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum EventKind {
     /// Someone asks.
@@ -88,7 +88,7 @@ pub enum EventKind {
 }
 
 /// The answer to an effect.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum EffectAnswer {
     /// It happened.
@@ -659,7 +659,7 @@ impl Pipeline {
             return Err(StepError(format!("effect {effect} belongs to no placement")));
         };
         let input = match answer {
-            EffectAnswer::Done(told) | EffectAnswer::Declined(told) => stage.input_of(told.0),
+            EffectAnswer::Done(told) | EffectAnswer::Declined(told) => stage.input_of(&*told.0),
             EffectAnswer::Unknown(why) => stage.unknown(w.effect, Fault { why }),
             EffectAnswer::Exhausted { sent, why } => {
                 stage.exhausted(w.effect, Exhausted { sent, why })

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::{DispatchPolicy, EarnPolicy, OnShortage, Packing, ReserveWhen};
 use crate::clock::Timestamp;
 use crate::id::Key;
-use crate::ledger::{P7, P8};
+use crate::ledger::{Code, P7, P8, Source};
 use crate::machine::{
     Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Evidence, Fold, Goto, Life, Next, On, Opens,
     PostedBy, Row, View, refuse, stay, to, until,
@@ -659,10 +659,30 @@ fn earn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
     P7: PostedBy<R>,
 {
+    earn_at_most(trip.share_minor, trip, cx);
+}
+fn earn_at_most<R: Row<M = M>>(most: i64, trip: &mut Trip, cx: &mut Cx<'_, R>)
+where
+    P7: PostedBy<R>,
+{
     if trip.earned_minor == 0 {
-        cx.post(P7 { amount_minor: trip.share_minor });
-        trip.earned_minor = trip.share_minor;
+        trip.earned_minor = trip.share_minor.min(most).max(0);
+        cx.post(P7 { amount_minor: trip.earned_minor });
     }
+}
+/// What the order may still earn: a refund out of goodwill, made while the goods were out, is not earned.
+fn earnable<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
+    let given = cx.books().sums().filter(|p| p.source == Source::Cust).fold(0, |n: i64, p| {
+        if p.code == Code::P9 {
+            n.saturating_add(p.amount_minor)
+        } else if p.code == Code::P11 {
+            n.saturating_sub(p.amount_minor)
+        } else {
+            n
+        }
+    });
+    let total = cx.order().total().minor();
+    total.saturating_sub(given).saturating_sub(cx.books().earned())
 }
 fn unearn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
@@ -804,22 +824,24 @@ impl On<SilentDue> for HandedOver {
         to(Lost { trip })
     }
 }
-fn delivered<R: Goto<Delivered> + Row<M = M>>(trip: &Trip, by: Receiver, cx: &mut Cx<'_, R>) -> Next<R>
-where
-    P7: PostedBy<R>,
-{
-    let mut trip = Trip { delivered_at: Some(cx.occurred()), ..trip.clone() };
-    earn(&mut trip, cx);
-    to(Delivered { trip, by })
+impl Trip {
+    fn delivered(&self, at: Timestamp) -> Trip {
+        Trip { delivered_at: Some(at), ..self.clone() }
+    }
 }
 impl On<DeliveredTo> for HandedOver {
     fn on(&self, e: &DeliveredTo, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        delivered(&self.trip, e.by, cx)
+        let mut trip = self.trip.delivered(cx.occurred());
+        earn_at_most(earnable(cx), &mut trip, cx);
+        to(Delivered { trip, by: e.by })
     }
 }
 impl On<DeliveredTo> for Lost {
     fn on(&self, e: &DeliveredTo, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        delivered(&self.trip, e.by, cx)
+        // If the loss was refunded, the customer has both now, and owes for the goods.
+        let mut trip = self.trip.delivered(cx.occurred());
+        earn(&mut trip, cx);
+        to(Delivered { trip, by: e.by })
     }
 }
 fn returning<R: Goto<Returning> + Row<M = M>>(trip: &Trip, cx: &Cx<'_, R>) -> Next<R> {

@@ -1,0 +1,719 @@
+//! The task of one order: it alone steps it, one input after the other.
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::{Notify, oneshot};
+
+use super::env::{Busy, within};
+use super::error::{CommandError, DeliverError, EngineError, PlaceError};
+use super::inner::Inner;
+use super::observe;
+use super::view::{Change, Delivered, Delivery, Done, OrderView, Placed};
+use crate::clock::Timestamp;
+use crate::gateway::{Repeats, Ticket};
+use crate::id::{Actor, OrderKey};
+use crate::journal::{Desk, Kept};
+use crate::machine::{Call, Mode, Reply, Told};
+use crate::order::Order;
+use crate::pipeline::{
+    Decision, Disposition, EffectAnswer, Event, EventKind, Outstanding, Progress, Refused,
+};
+use crate::store::{CommitError, Error as StoreError, Hash, InboxPut, InboxRow, Owner};
+
+/// How often an input is decided again when others moved the order in between.
+const ATTEMPTS: u32 = 5;
+/// The code of the hold that parks an order.
+const PARKED: &str = "parked";
+
+/// An input of an order.
+pub(super) enum Msg {
+    Place {
+        desk: Arc<Desk>,
+        order: Box<Order>,
+        reply: oneshot::Sender<Result<Placed, PlaceError>>,
+    },
+    Command {
+        by: Actor,
+        key: Option<u64>,
+        call: Call,
+        reply: oneshot::Sender<Result<Done, CommandError>>,
+    },
+    Release {
+        by: Actor,
+        hold: u32,
+        reply: oneshot::Sender<Result<Done, CommandError>>,
+    },
+    Evidence {
+        delivery: Box<Delivery>,
+        reply: oneshot::Sender<Result<Delivered, DeliverError>>,
+    },
+    Wake,
+    Recover,
+}
+
+impl Msg {
+    pub(super) fn refuse_stopped(self) {
+        match self {
+            Msg::Place { reply, .. } => drop(reply.send(Err(PlaceError::Stopped))),
+            Msg::Command { reply, .. } | Msg::Release { reply, .. } => {
+                drop(reply.send(Err(CommandError::Stopped)));
+            }
+            Msg::Evidence { reply, .. } => drop(reply.send(Err(DeliverError::Stopped))),
+            Msg::Wake | Msg::Recover => {}
+        }
+    }
+}
+
+/// An order in memory.
+#[derive(Debug)]
+pub(super) struct Live {
+    desk: Arc<Desk>,
+    progress: Progress,
+    head: Hash,
+    owner: Option<Owner>,
+    armed: Option<Timestamp>,
+}
+
+impl Live {
+    pub(super) fn new(desk: Arc<Desk>, progress: Progress, head: Hash, owner: Option<Owner>) -> Self {
+        Self { desk, progress, head, owner, armed: None }
+    }
+
+    pub(super) fn view(&self) -> OrderView {
+        OrderView {
+            pipeline: self.desk.pipeline().clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    fn parked(&self) -> bool {
+        self.progress.holds.iter().any(|h| h.code == PARKED)
+    }
+}
+
+/// The end of an adapter call.
+struct Called {
+    wanted: Arc<Outstanding>,
+    end: CallEnd,
+    repeats: Option<Repeats>,
+    busy: Busy,
+}
+
+enum CallEnd {
+    Said(Reply<Told, Told>),
+    Late(Duration),
+    Panicked,
+}
+
+/// Why an input was not applied.
+enum Failed {
+    Unknown,
+    Refused(Refused),
+    Contended,
+    Unconfirmed(String),
+    Engine(EngineError),
+}
+
+impl From<EngineError> for Failed {
+    fn from(e: EngineError) -> Self {
+        Self::Engine(e)
+    }
+}
+
+impl Failed {
+    fn transient(&self) -> bool {
+        match self {
+            Failed::Contended | Failed::Unconfirmed(_) => true,
+            Failed::Engine(EngineError::Store(e)) => e.is_transient(),
+            Failed::Engine(EngineError::Commit(e)) => matches!(e, CommitError::Full)
+                || matches!(e, CommitError::Store(StoreError::Busy | StoreError::Io(_) | StoreError::Poisoned)),
+            Failed::Unknown | Failed::Refused(_) | Failed::Engine(_) => false,
+        }
+    }
+
+    fn engine(self, order: &OrderKey) -> EngineError {
+        match self {
+            Failed::Engine(e) => e,
+            Failed::Unconfirmed(why) => EngineError::Commit(CommitError::Unconfirmed(why)),
+            Failed::Contended | Failed::Unknown => {
+                EngineError::Commit(CommitError::Stale { found: None })
+            }
+            Failed::Refused(r) => EngineError::Parked { order: order.clone(), why: r.to_string() },
+        }
+    }
+}
+
+struct OrderTask {
+    inner: Arc<Inner>,
+    id: OrderKey,
+    live: Option<Box<Live>>,
+    calls: FuturesUnordered<BoxFuture<'static, Called>>,
+    in_flight: BTreeSet<u64>,
+}
+
+/// Runs an order while it has work.
+pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live>>, bell: Arc<Notify>) {
+    let mut t = OrderTask {
+        inner,
+        id,
+        live,
+        calls: FuturesUnordered::new(),
+        in_flight: BTreeSet::new(),
+    };
+    loop {
+        let batch = t.inner.slot(&t.id, |s| std::mem::take(&mut s.queue)).unwrap_or_default();
+        if batch.is_empty() {
+            if t.inner.abandoned() {
+                // What is under way is journaled: the next start goes on with it.
+                t.inner.rest(&t.id, None);
+                return;
+            }
+            if t.calls.is_empty() {
+                let live = t.live.take();
+                let id = t.id.clone();
+                // The state goes back before the task ends, so that an input that comes now finds it.
+                match t.inner.rest_or(&id, live) {
+                    None => return,
+                    Some(live) => {
+                        t.live = live;
+                        continue;
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                () = bell.notified() => {}
+                Some(called) = t.calls.next() => t.called(called).await,
+            }
+            continue;
+        }
+        t.inner.taken(batch.len());
+        for queued in batch {
+            t.handle(queued.msg).await;
+            drop(queued.busy);
+        }
+    }
+}
+
+impl OrderTask {
+    async fn handle(&mut self, msg: Msg) {
+        match msg {
+            Msg::Place { desk, order, reply } => {
+                let answer = self.place(desk, *order).await;
+                let _ = reply.send(answer);
+            }
+            Msg::Command { by, key, call, reply } => {
+                let event = Event {
+                    kind: EventKind::Command { call, command: key },
+                    by,
+                    occurred: None,
+                };
+                let answer = self.asked(event).await;
+                let _ = reply.send(answer);
+            }
+            Msg::Release { by, hold, reply } => {
+                let event = Event { kind: EventKind::Release { hold }, by, occurred: None };
+                let answer = self.asked(event).await;
+                if answer.is_ok() {
+                    self.wake().await;
+                    self.take_turns().await;
+                }
+                let _ = reply.send(answer);
+            }
+            Msg::Evidence { delivery, reply } => {
+                let answer = self.evidence(*delivery).await;
+                let _ = reply.send(answer);
+            }
+            Msg::Wake => {
+                if let Some(live) = &mut self.live {
+                    live.armed = None;
+                }
+                self.wake().await;
+            }
+            Msg::Recover => self.recover().await,
+        }
+    }
+
+    async fn place(&mut self, desk: Arc<Desk>, order: Order) -> Result<Placed, PlaceError> {
+        let now = self.inner.env.now();
+        for _ in 0..ATTEMPTS {
+            if let Some(live) = &self.live {
+                return if live.progress.order.content() == order.content() {
+                    Ok(Placed {
+                        order: self.id.clone(),
+                        existing: true,
+                        version: live.progress.version,
+                    })
+                } else {
+                    Err(PlaceError::Conflict { order: self.id.clone() })
+                };
+            }
+            let decision = desk
+                .pipeline()
+                .place(self.id.clone(), order.clone(), now)
+                .map_err(|e| EngineError::Parked { order: self.id.clone(), why: e.to_string() })?;
+            match self.commit(&desk, &Hash::default(), decision, None).await {
+                Ok(()) => {
+                    self.take_turns().await;
+                    let version = self.live.as_ref().map_or(1, |l| l.progress.version);
+                    return Ok(Placed { order: self.id.clone(), existing: false, version });
+                }
+                Err(Failed::Contended) => {
+                    self.live = self.inner.load(&self.id).await?.map(Box::new);
+                }
+                Err(Failed::Unconfirmed(why)) => return Err(PlaceError::Unconfirmed(why)),
+                Err(other) => return Err(other.engine(&self.id).into()),
+            }
+        }
+        Err(PlaceError::Unconfirmed("the order appears and disappears".to_owned()))
+    }
+
+    async fn asked(&mut self, event: Event) -> Result<Done, CommandError> {
+        match self.apply(&event).await {
+            Ok(disposition) => {
+                self.take_turns().await;
+                let live = self.live.as_ref();
+                Ok(Done {
+                    disposition,
+                    version: live.map_or(0, |l| l.progress.version),
+                    phase: live.map_or(crate::pipeline::Phase::OnHold, |l| l.progress.phase()),
+                })
+            }
+            Err(Failed::Unknown) => Err(CommandError::UnknownOrder { order: self.id.clone() }),
+            Err(Failed::Refused(r)) => Err(CommandError::Refused(r)),
+            Err(Failed::Contended) => {
+                Err(CommandError::Contended { order: self.id.clone(), attempts: ATTEMPTS })
+            }
+            Err(Failed::Unconfirmed(why)) => Err(CommandError::Unconfirmed(why)),
+            Err(Failed::Engine(e)) => Err(e.into()),
+        }
+    }
+
+    async fn evidence(&mut self, d: Delivery) -> Result<Delivered, DeliverError> {
+        let message = crate::pipeline::print(&["message", &d.source, &d.event]);
+        let kept = Kept { call: d.evidence, occurred: d.occurred, by: d.by };
+        match self.offer(&kept, Some(message)).await {
+            Ok(Some(Disposition::Duplicate)) => Ok(Delivered::Known),
+            Ok(Some(disposition)) => {
+                self.take_turns().await;
+                Ok(Delivered::Applied(disposition))
+            }
+            // Too early, or the order is parked: it must not be lost, and it must not be told again.
+            Ok(None) | Err(Failed::Unknown | Failed::Engine(EngineError::Parked { .. })) => {
+                self.keep(&kept, d.source, d.event).await
+            }
+            Err(Failed::Refused(r)) => Err(DeliverError::UnknownMachine { place: r.to_string() }),
+            Err(other) => Err(other.engine(&self.id).into()),
+        }
+    }
+
+    async fn keep(&mut self, kept: &Kept, source: Arc<str>, event: Arc<str>) -> Result<Delivered, DeliverError> {
+        let name = kept.call.place.unwrap_or(kept.call.machine);
+        let desk = match &self.live {
+            Some(live) => Some(live.desk.clone()),
+            None => self.inner.desks.iter().find(|d| d.pipeline().places().contains(&name)).cloned(),
+        };
+        let desk = desk.ok_or_else(|| DeliverError::UnknownMachine { place: name.to_owned() })?;
+        let body = desk.keep(kept).map_err(EngineError::from)?;
+        let row = InboxRow {
+            order: self.id.clone(),
+            source,
+            event,
+            received_at: self.inner.env.now(),
+            body,
+        };
+        match self.inner.store.inbox_put(row).await.map_err(EngineError::from)? {
+            InboxPut::Known => Ok(Delivered::Known),
+            InboxPut::New => {
+                self.inner.set_waiting(&self.id, true);
+                Ok(Delivered::Kept)
+            }
+        }
+    }
+
+    /// Offers evidence to the order: `None` when it is too early.
+    async fn offer(&mut self, kept: &Kept, message: Option<u64>) -> Result<Option<Disposition>, Failed> {
+        self.open().await?;
+        if self.live.as_ref().is_some_and(|l| l.parked()) {
+            return Ok(None);
+        }
+        let event = Event {
+            kind: EventKind::Evidence { call: kept.call.clone(), message },
+            by: kept.by.clone(),
+            occurred: Some(kept.occurred),
+        };
+        match self.apply(&event).await? {
+            Disposition::Early => Ok(None),
+            other => Ok(Some(other)),
+        }
+    }
+
+    /// Offers what waits in the inbox, in the order in which it happened, until nothing more has its turn.
+    async fn take_turns(&mut self) {
+        while self.inner.waits(&self.id) {
+            let Ok(rows) = self.inner.store.inbox_take(&self.id).await else { return };
+            let Some(desk) = self.live.as_ref().map(|l| l.desk.clone()) else { return };
+            if rows.is_empty() {
+                self.inner.set_waiting(&self.id, false);
+                return;
+            }
+            let mut kept: Vec<(Kept, InboxRow)> = Vec::with_capacity(rows.len());
+            for row in rows {
+                match desk.kept(&row.body) {
+                    Ok(k) => kept.push((k, row)),
+                    Err(e) => self.park(&format!("evidence in the inbox cannot be read: {e}")).await,
+                }
+            }
+            kept.sort_by_key(|(k, _)| k.occurred);
+            let mut moved = false;
+            for (k, row) in kept {
+                let message = crate::pipeline::print(&["message", &row.source, &row.event]);
+                match self.offer(&k, Some(message)).await {
+                    Ok(Some(_)) => {
+                        // A second commit: should it be lost, the fact is known to the order and falls away there.
+                        if self.inner.store.inbox_mark(&self.id, &row.source, &row.event).await.is_err() {
+                            return;
+                        }
+                        moved = true;
+                        break;
+                    }
+                    Ok(None) => {}
+                    Err(_) => return,
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Fires what is due, and makes the calls that were put off until now.
+    async fn wake(&mut self) {
+        if self.open().await.is_err() {
+            return;
+        }
+        // As many rounds as any order needs: a timer's row sets a later instant, so it cannot go on for ever.
+        for _ in 0..1024 {
+            let Some(live) = &self.live else { return };
+            if live.parked() {
+                return;
+            }
+            let due = live.desk.pipeline().due(&live.progress, self.inner.env.now());
+            let Some(kind) = due.into_iter().next() else { break };
+            self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
+            if self.inner.abandoned() {
+                return;
+            }
+        }
+        self.take_turns().await;
+        self.begin_due();
+        self.arm();
+    }
+
+    /// Takes over an order that another process left: what it had begun is unknown, unless it may be done again.
+    async fn recover(&mut self) {
+        if self.open().await.is_err() {
+            return;
+        }
+        let now = self.inner.env.now();
+        let wanted = self.live.as_ref().map(|l| l.progress.wanted.clone()).unwrap_or_default();
+        for w in wanted {
+            let put_off = w.not_before.is_some_and(|at| at > now);
+            if put_off || self.in_flight.contains(&w.id) {
+                continue;
+            }
+            self.inner.counters.interrupted.fetch_add(1, Ordering::Relaxed);
+            match w.mode {
+                Mode::Read | Mode::Repeat => self.begin(&w),
+                Mode::Once => {
+                    let answer = EffectAnswer::Unknown("the process ended while it was under way".to_owned());
+                    self.answer(w.id, answer).await;
+                }
+            }
+        }
+        self.wake().await;
+    }
+
+    async fn open(&mut self) -> Result<(), Failed> {
+        if self.live.is_none() {
+            let live = self.inner.load(&self.id).await?;
+            self.live = Some(Box::new(live.ok_or(Failed::Unknown)?));
+        }
+        Ok(())
+    }
+
+    /// Steps and commits one input.
+    async fn apply(&mut self, event: &Event) -> Result<Disposition, Failed> {
+        for _ in 0..ATTEMPTS {
+            self.open().await?;
+            let now = self.inner.env.now();
+            let Some(live) = &self.live else { return Err(Failed::Unknown) };
+            let pipeline = live.desk.pipeline().clone();
+            let stepped = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                pipeline.step(&live.progress, event.clone(), now)
+            }));
+            let decision = match stepped {
+                Ok(Ok(Ok(decision))) => decision,
+                Ok(Ok(Err(refused))) => return Err(Failed::Refused(refused)),
+                Ok(Err(fault)) => {
+                    self.park(&fault.0).await;
+                    return Err(EngineError::Parked { order: self.id.clone(), why: fault.0 }.into());
+                }
+                Err(panic) => {
+                    let why = said(&*panic);
+                    self.park(&why).await;
+                    return Err(EngineError::Parked { order: self.id.clone(), why }.into());
+                }
+            };
+            let disposition = decision.disposition;
+            if decision.entry.is_none() {
+                return Ok(disposition);
+            }
+            let (desk, head, owner) = (live.desk.clone(), live.head, live.owner);
+            match self.commit(&desk, &head, decision, owner).await {
+                Ok(()) => return Ok(disposition),
+                Err(Failed::Contended) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(Failed::Contended)
+    }
+
+    /// Applies an input that cannot be refused and must not be lost, however long the store is out of order.
+    async fn certainly(&mut self, event: Event) {
+        let mut wait = Duration::from_millis(50);
+        while let Err(failed) = self.apply(&event).await {
+            if !failed.transient() || self.inner.abandoned() {
+                if let Failed::Engine(e) = &failed {
+                    tracing::error!(order = %self.id, error = %e, "an input was not applied");
+                }
+                return;
+            }
+            let now = self.inner.env.now();
+            self.inner.env.sleep_until(now.saturating_add(wait)).await;
+            wait = (wait * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    async fn park(&mut self, why: &str) {
+        self.inner.counters.parked.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(order = %self.id, why, "the order is parked");
+        let Some(live) = &self.live else { return };
+        let event = Event {
+            kind: EventKind::Park { code: PARKED, detail: why.to_owned() },
+            by: Actor::system(),
+            occurred: None,
+        };
+        let now = self.inner.env.now();
+        let Ok(Ok(decision)) = live.desk.pipeline().step(&live.progress, event, now) else { return };
+        let (desk, head, owner) = (live.desk.clone(), live.head, live.owner);
+        if self.commit(&desk, &head, decision, owner).await.is_err() {
+            self.live = None;
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        desk: &Arc<Desk>,
+        head: &Hash,
+        decision: Decision,
+        owner: Option<Owner>,
+    ) -> Result<(), Failed> {
+        // Wanting something outside takes ownership; anything else leaves it as it is.
+        let wants = decision.entry.as_ref().is_some_and(|e| !e.wanted.is_empty());
+        let me = self.inner.me;
+        let owner = match owner {
+            Some(o) if o.incarnation == me => Some(o),
+            Some(o) if wants => Some(Owner { incarnation: me, epoch: o.epoch.saturating_add(1) }),
+            None if wants => Some(Owner { incarnation: me, epoch: 1 }),
+            Some(_) | None => None,
+        };
+        let encoded = desk.encode(head, &decision, owner).map_err(EngineError::from)?;
+        let version = encoded.batch.version;
+        let store = &self.inner.store;
+        let answer = observe::commit(&self.id, version, store.commit(vec![encoded.batch])).await;
+        match answer.into_iter().next() {
+            Some(Ok(_)) => {}
+            Some(Err(CommitError::Stale { .. } | CommitError::Fenced { .. })) => {
+                self.live = None;
+                return Err(Failed::Contended);
+            }
+            Some(Err(CommitError::Unconfirmed(why))) => {
+                // The head of the chain is the token: if the order has it, the batch was written.
+                let held = store.load(&self.id).await;
+                if !matches!(held, Ok(Some(s)) if s.head == encoded.head) {
+                    self.live = None;
+                    return Err(Failed::Unconfirmed(why));
+                }
+            }
+            Some(Err(e)) => return Err(EngineError::Commit(e).into()),
+            None => return Err(Failed::Unconfirmed("the store gave no answer".to_owned())),
+        }
+        self.committed(desk, encoded.head, decision, owner);
+        Ok(())
+    }
+
+    fn committed(&mut self, desk: &Arc<Desk>, head: Hash, decision: Decision, owner: Option<Owner>) {
+        let c = &self.inner.counters;
+        c.commits.fetch_add(1, Ordering::Relaxed);
+        c.transitions.fetch_add(u64::try_from(decision.fires.len()).unwrap_or(0), Ordering::Relaxed);
+        let armed = self.live.as_ref().and_then(|l| l.armed);
+        if self.inner.changes.receiver_count() > 0 {
+            let _ = self.inner.changes.send(Change {
+                order: self.id.clone(),
+                version: decision.progress.version,
+                phase: decision.progress.phase(),
+                fires: decision.fires,
+            });
+        }
+        self.live = Some(Box::new(Live {
+            desk: desk.clone(),
+            progress: decision.progress,
+            head,
+            owner,
+            armed,
+        }));
+        if let Some(entry) = decision.entry {
+            for w in entry.wanted.iter().filter(|w| w.not_before.is_none()) {
+                self.begin(w);
+            }
+        }
+        self.arm();
+    }
+
+    /// Sees to it that the order is woken for its next instant.
+    fn arm(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let Some(at) = live.progress.wake_at() else { return };
+        if live.armed.is_none_or(|armed| at < armed) {
+            live.armed = Some(at);
+            self.inner.arm(at, self.id.clone());
+        }
+    }
+
+    fn begin_due(&mut self) {
+        let now = self.inner.env.now();
+        let Some(live) = &self.live else { return };
+        let due: Vec<_> = live
+            .progress
+            .wanted
+            .iter()
+            .filter(|w| w.not_before.is_some_and(|at| at <= now) && !self.in_flight.contains(&w.id))
+            .cloned()
+            .collect();
+        for w in due {
+            self.begin(&w);
+        }
+    }
+
+    /// Begins a call: its intent and key are committed.
+    fn begin(&mut self, w: &Arc<Outstanding>) {
+        let Some(live) = &self.live else { return };
+        if !self.in_flight.insert(w.id) {
+            return;
+        }
+        let pipeline = live.desk.pipeline().clone();
+        let key = pipeline.op_key(&live.progress, w);
+        let (inner, w, order) = (self.inner.clone(), w.clone(), self.id.clone());
+        self.calls.push(Box::pin(async move {
+            let mut busy = inner.env.busy();
+            let (Some(wired), Some(value)) = (inner.handlers.get(&*w.name), pipeline.effect_value(&w)) else {
+                let why = format!("{} has no handler", w.name);
+                return Called { end: CallEnd::Said(Reply::NotSent(why)), wanted: w, repeats: None, busy };
+            };
+            let permit = loop {
+                match wired.lane.enter(&*inner.env).await {
+                    Ok(permit) => break permit,
+                    Err(until) => {
+                        drop(busy);
+                        inner.env.sleep_until(until).await;
+                        busy = inner.env.busy();
+                    }
+                }
+            };
+            inner.counters.calls.fetch_add(1, Ordering::Relaxed);
+            let now = inner.env.now();
+            let (place, _) = pipeline.placed(w.place);
+            let ticket = Ticket { order, place, instance: w.key, key, attempt: w.attempt, now };
+            let deadline = wired.lane.limits.deadline;
+            let call = observe::adapter(&w.name, &ticket, wired.handler.call(value, ticket.clone()));
+            let call = within(&*inner.env, now.saturating_add(deadline), call);
+            let end = match AssertUnwindSafe(call).catch_unwind().await {
+                Ok(Some(reply)) => CallEnd::Said(reply),
+                Ok(None) => CallEnd::Late(deadline),
+                Err(_) => CallEnd::Panicked,
+            };
+            match &end {
+                CallEnd::Said(Reply::Done(_) | Reply::Declined(_) | Reply::Later(_)) => wired.lane.worked(),
+                CallEnd::Said(Reply::NotSent(_) | Reply::Unknown(_))
+                | CallEnd::Late(_)
+                | CallEnd::Panicked => wired.lane.failed(inner.env.now()),
+            }
+            drop(permit);
+            let repeats = Some(wired.handler.repeats());
+            Called { end, wanted: w, repeats, busy }
+        }));
+    }
+
+    async fn called(&mut self, called: Called) {
+        let Called { wanted: w, end, repeats, busy } = called;
+        self.in_flight.remove(&w.id);
+        let budget = self.inner.limits.budget;
+        let now = self.inner.env.now();
+        let more = w.attempt < budget.attempts;
+        let again = || now.saturating_add(budget.wait(w.attempt, self.inner.env.random()));
+        let keyed = matches!(repeats, Some(Repeats::Idempotent { .. }));
+        let lost = |why: String| match w.mode {
+            // The same key moves the outside once, so sending it again is safe and is the quickest way to know.
+            Mode::Repeat if keyed && more => Err((again(), true)),
+            Mode::Repeat if keyed => Ok(EffectAnswer::Exhausted { sent: true, why }),
+            Mode::Repeat | Mode::Once | Mode::Read => Ok(EffectAnswer::Unknown(why)),
+        };
+        let mut panicked = false;
+        let next = match end {
+            CallEnd::Said(Reply::Done(told)) => Ok(EffectAnswer::Done(told)),
+            CallEnd::Said(Reply::Declined(told)) => Ok(EffectAnswer::Declined(told)),
+            CallEnd::Said(Reply::Later(wait)) => Err((now.saturating_add(wait.max(Duration::from_millis(1))), false)),
+            CallEnd::Said(Reply::NotSent(_)) if more => Err((again(), false)),
+            CallEnd::Said(Reply::NotSent(why)) => Ok(EffectAnswer::Exhausted { sent: w.sent, why }),
+            CallEnd::Said(Reply::Unknown(why)) => lost(why),
+            CallEnd::Late(deadline) => lost(format!("no answer within {} ms", deadline.as_millis())),
+            CallEnd::Panicked => {
+                panicked = true;
+                Ok(EffectAnswer::Unknown("the adapter panicked".to_owned()))
+            }
+        };
+        match next {
+            Ok(answer) => self.answer(w.id, answer).await,
+            Err((not_before, sent)) => {
+                let kind = EventKind::Retry { effect: w.id, not_before, sent };
+                self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
+            }
+        }
+        if panicked {
+            self.park(&format!("the adapter of {} panicked", w.name)).await;
+        }
+        drop(busy);
+    }
+
+    async fn answer(&mut self, effect: u64, answer: EffectAnswer) {
+        let kind = EventKind::Answer { effect, answer };
+        self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
+        self.take_turns().await;
+    }
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+        .unwrap_or_else(|| "a handler panicked".to_owned())
+}

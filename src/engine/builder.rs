@@ -1,0 +1,204 @@
+//! Wiring an engine: every fault is told at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Engine;
+use super::env::{Env, TokioEnv};
+use super::error::{EngineError, StartFault, StartFaults};
+use super::inner::{Inner, Limits, Wired};
+use super::lane::{Budget, Lane, LaneLimits};
+use crate::gateway::{
+    AnyHandler, Carrier, CarrierAdapter, Erased, Handler, Inventory, InventoryAdapter, PaymentGateway,
+    Payments, RiskScorer, Scorer,
+};
+use crate::journal::Desk;
+use crate::machine::Effect;
+use crate::pipeline::Pipeline;
+use crate::stage::dispatch::{Book, Consume, Reserve, Track, Unreserve};
+use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
+use crate::stage::refund::{InquireRefund, SendBack};
+use crate::stage::review::Score;
+use crate::store::Store;
+
+/// Wires an engine.
+pub struct EngineBuilder {
+    pipelines: Vec<Arc<Pipeline>>,
+    store: Option<Arc<dyn Store>>,
+    handlers: BTreeMap<&'static str, (Arc<dyn AnyHandler>, &'static str)>,
+    lanes: BTreeMap<&'static str, LaneLimits>,
+    env: Arc<dyn Env>,
+    limits: Limits,
+}
+
+impl std::fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("pipelines", &self.pipelines)
+            .field("effects", &self.handlers.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl EngineBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            pipelines: Vec::new(),
+            store: None,
+            handlers: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            env: Arc::new(TokioEnv::default()),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Registers a pipeline. New orders go to the first one, unless they name another.
+    #[must_use]
+    pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
+        self.pipelines.push(Arc::new(pipeline));
+        self
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Registers a handler for one effect, in a lane of its own.
+    #[must_use]
+    pub fn effect<X: Effect>(self, handler: impl Handler<X>) -> Self {
+        self.effect_in::<X>(X::NAME, handler)
+    }
+
+    /// Registers a handler for one effect in a named lane, which it may share with others.
+    #[must_use]
+    pub fn effect_in<X: Effect>(mut self, lane: &'static str, handler: impl Handler<X>) -> Self {
+        self.handlers.insert(X::NAME, (Arc::new(Erased::<X, _>::new(handler)), lane));
+        self
+    }
+
+    /// Registers a payment provider for every effect of payment and refund.
+    #[must_use]
+    pub fn payments(self, gateway: Arc<dyn PaymentGateway>) -> Self {
+        let p = || Payments(gateway.clone());
+        self.effect_in::<Charge>("payments", p())
+            .effect_in::<Inquire>("payments", p())
+            .effect_in::<Close>("payments", p())
+            .effect_in::<Capture>("payments", p())
+            .effect_in::<Void>("payments", p())
+            .effect_in::<SendBack>("payments", p())
+            .effect_in::<InquireRefund>("payments", p())
+    }
+
+    /// Registers the risk scorer.
+    #[must_use]
+    pub fn scorer(self, scorer: Arc<dyn RiskScorer>) -> Self {
+        self.effect_in::<Score>("scorer", Scorer(scorer))
+    }
+
+    /// Registers the stock.
+    #[must_use]
+    pub fn inventory(self, inventory: Arc<dyn InventoryAdapter>) -> Self {
+        let i = || Inventory(inventory.clone());
+        self.effect_in::<Reserve>("inventory", i())
+            .effect_in::<Unreserve>("inventory", i())
+            .effect_in::<Consume>("inventory", i())
+    }
+
+    /// Registers the carrier.
+    #[must_use]
+    pub fn carrier(self, carrier: Arc<dyn CarrierAdapter>) -> Self {
+        let c = || Carrier(carrier.clone());
+        self.effect_in::<Book>("carrier", c()).effect_in::<Track>("carrier", c())
+    }
+
+    /// The bounds of a lane: `payments`, `scorer`, `inventory`, `carrier`, or an effect's name.
+    #[must_use]
+    pub fn lane(mut self, name: &'static str, limits: LaneLimits) -> Self {
+        self.lanes.insert(name, limits);
+        self
+    }
+
+    /// How often effects are tried.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.limits.budget = budget;
+        self
+    }
+
+    /// How many inputs may wait at once before new ones are refused as overload. Default 10,000.
+    #[must_use]
+    pub fn admission(mut self, inputs: usize) -> Self {
+        self.limits.inputs = inputs;
+        self
+    }
+
+    /// How many orders without work are kept in memory. Default 10,000.
+    #[must_use]
+    pub fn cache(mut self, orders: usize) -> Self {
+        self.limits.cache = orders;
+        self
+    }
+
+    /// Where time, waiting, chance and tasks come from. Default: the real world.
+    #[must_use]
+    pub fn env(mut self, env: Arc<dyn Env>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Starts: checks the wiring, takes over what the store holds, and goes on with it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartFaults`]: every fault at once. Nothing was started.
+    pub async fn start(self) -> Result<Engine, StartFaults> {
+        let mut faults = Vec::new();
+        if self.pipelines.is_empty() {
+            faults.push(StartFault::NoPipeline);
+        }
+        for (n, p) in self.pipelines.iter().enumerate() {
+            let same = |q: &&Arc<Pipeline>| q.name() == p.name() && q.version() == p.version();
+            if self.pipelines.iter().take(n).any(|q| same(&q)) {
+                faults.push(StartFault::PipelineTwice { name: p.name(), version: p.version() });
+            }
+            for (_, graph) in p.graphs() {
+                for spec in graph.effects {
+                    let effect = format!("{}/{}", graph.name, spec.name);
+                    let fault = StartFault::NoHandler { effect };
+                    let StartFault::NoHandler { effect } = &fault else { continue };
+                    if !self.handlers.contains_key(effect.as_str()) && !faults.contains(&fault) {
+                        faults.push(fault);
+                    }
+                }
+            }
+        }
+        let mut desks = Vec::new();
+        for p in &self.pipelines {
+            match Desk::new(p.clone()) {
+                Ok(desk) => desks.push(Arc::new(desk)),
+                Err(e) => faults.push(StartFault::Engine(EngineError::Journal(e.into()))),
+            }
+        }
+        let Some(store) = self.store else {
+            faults.push(StartFault::NoStore);
+            return Err(StartFaults(faults));
+        };
+        if !faults.is_empty() {
+            return Err(StartFaults(faults));
+        }
+        let mut lanes: BTreeMap<&'static str, Arc<Lane>> = BTreeMap::new();
+        let mut wired = BTreeMap::new();
+        for (effect, (handler, lane)) in self.handlers {
+            let limits = self.lanes.get(lane).copied().unwrap_or_default();
+            let lane = lanes.entry(lane).or_insert_with(|| Arc::new(Lane::new(limits))).clone();
+            wired.insert(effect, Wired { handler, lane });
+        }
+        let inner = Inner::start(desks, store, wired, self.env, self.limits)
+            .await
+            .map_err(|e| StartFaults(vec![StartFault::Engine(e)]))?;
+        Ok(Engine { inner })
+    }
+}

@@ -1,0 +1,169 @@
+//! What goes wrong, sorted by who acts next.
+
+use crate::id::OrderKey;
+use crate::journal::JournalError;
+use crate::order::Fault;
+use crate::pipeline::Refused;
+use crate::store::{CommitError, Error as StoreError};
+
+/// Why an order was not placed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    // Mend the draft.
+    /// The draft is no order; every fault at once.
+    #[error("the draft has {} faults: {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Malformed(Vec<Fault>),
+    /// Another order has this id.
+    #[error("{order} exists with other content")]
+    Conflict {
+        /// The id.
+        order: OrderKey,
+    },
+    /// No pipeline of this name is registered.
+    #[error("no pipeline is registered as `{name}`")]
+    UnknownPipeline {
+        /// The name.
+        name: String,
+    },
+    // Wait, then place it again.
+    /// Too much is under way.
+    #[error("the engine takes nothing new at the moment")]
+    Overloaded,
+    /// The engine is stopping.
+    #[error("the engine is stopped")]
+    Stopped,
+    // Place it again: it is the same order if it was written.
+    /// Nobody knows whether it was written.
+    #[error("it is not known whether the order was written: {0}")]
+    Unconfirmed(String),
+    // As the inner error says.
+    /// The store or a record.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Why a command changed nothing.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// There is no such order.
+    #[error("there is no order {order}")]
+    UnknownOrder {
+        /// The id.
+        order: OrderKey,
+    },
+    /// The order refuses it. Asking again is useless until the order moves.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Others moved the order first, `attempts` times. Nothing was written; ask again when you like.
+    #[error("{order} was moved by others {attempts} times")]
+    Contended {
+        /// The order.
+        order: OrderKey,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// Too much is under way.
+    #[error("the engine takes nothing new at the moment")]
+    Overloaded,
+    /// The engine is stopping.
+    #[error("the engine is stopped")]
+    Stopped,
+    /// Nobody knows whether it was written. Send it again under the same key.
+    #[error("it is not known whether the command was written: {0}")]
+    Unconfirmed(String),
+    /// The store or a record.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Why a delivery was not taken. Deliver it again.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliverError {
+    /// No registered pipeline places the machine it speaks of.
+    #[error("no pipeline places a machine as `{place}`")]
+    UnknownMachine {
+        /// The name.
+        place: String,
+    },
+    /// Too much is under way.
+    #[error("the engine takes nothing new at the moment")]
+    Overloaded,
+    /// The engine is stopping.
+    #[error("the engine is stopped")]
+    Stopped,
+    /// The store or a record.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// The store or a record failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A commit.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A record.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The order was placed on a pipeline that is not registered, or not in this shape.
+    #[error("{order} runs on `{pipeline}` version {version} ({fingerprint:016x}), which is not registered")]
+    Unregistered {
+        /// The order.
+        order: OrderKey,
+        /// The pipeline.
+        pipeline: String,
+        /// Its version.
+        version: u32,
+        /// The fingerprint of its tables.
+        fingerprint: u64,
+    },
+    /// A machine is at fault; the order is parked.
+    #[error("{order} is parked: {why}")]
+    Parked {
+        /// The order.
+        order: OrderKey,
+        /// What happened.
+        why: String,
+    },
+}
+
+/// A fault in the set-up of an engine.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartFault {
+    /// No pipeline was given.
+    #[error("no pipeline is registered")]
+    NoPipeline,
+    /// Two pipelines have one name and version.
+    #[error("`{name}` version {version} is registered twice")]
+    PipelineTwice {
+        /// The name.
+        name: &'static str,
+        /// The version.
+        version: u32,
+    },
+    /// No store was given.
+    #[error("no store is given")]
+    NoStore,
+    /// An effect has no handler.
+    #[error("the effect `{effect}` has no handler")]
+    NoHandler {
+        /// Its name.
+        effect: String,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Every fault in the set-up of an engine, at once.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the engine cannot start: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct StartFaults(pub Vec<StartFault>);

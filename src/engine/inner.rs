@@ -1,0 +1,527 @@
+//! What all tasks of an engine share.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, broadcast};
+
+use super::actor::{self, Live, Msg};
+use super::env::{Busy, Env};
+use super::error::EngineError;
+use super::lane::{Budget, Lane};
+use super::observe;
+use super::view::{Change, OrderView, Report, Stopped};
+use crate::clock::Timestamp;
+use crate::gateway::{AnyHandler, Notice, Notifier};
+use crate::id::OrderKey;
+use crate::journal::Desk;
+use crate::store::{Bytes, Hash, Held, Incarnation, Position, Store, Stored};
+
+/// How long a worker's lease runs; it is renewed three times within it.
+const LEASE: Duration = Duration::from_secs(30);
+const SHARDS: usize = 64;
+
+pub(super) struct Wired {
+    pub handler: Arc<dyn AnyHandler>,
+    pub lane: Arc<Lane>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub budget: Budget,
+    pub inputs: usize,
+    pub cache: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { budget: Budget::default(), inputs: 10_000, cache: 10_000 }
+    }
+}
+
+/// An order's mailbox, and its state while it is in memory.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub queue: VecDeque<Queued>,
+    pub running: bool,
+    pub live: Option<Box<Live>>,
+    pub bell: Arc<Notify>,
+}
+
+pub(super) struct Queued {
+    pub msg: Msg,
+    pub busy: Busy,
+}
+
+type Shard = Mutex<HashMap<OrderKey, Slot, BuildHasherDefault<DefaultHasher>>>;
+
+#[derive(Default)]
+pub(super) struct Counters {
+    pub commits: AtomicU64,
+    pub transitions: AtomicU64,
+    pub calls: AtomicU64,
+    pub parked: AtomicU64,
+    pub recovered: AtomicU64,
+    pub interrupted: AtomicU64,
+}
+
+pub(super) struct Inner {
+    pub desks: Vec<Arc<Desk>>,
+    pub store: Arc<dyn Store>,
+    pub handlers: BTreeMap<&'static str, Wired>,
+    pub env: Arc<dyn Env>,
+    pub limits: Limits,
+    pub me: Incarnation,
+    pub changes: broadcast::Sender<Change>,
+    pub counters: Counters,
+    pub stopping: AtomicBool,
+    abandoned: AtomicBool,
+    shards: Vec<Shard>,
+    timers: Mutex<BTreeSet<(Timestamp, OrderKey)>>,
+    timer_bell: Notify,
+    waiting: Mutex<BTreeSet<OrderKey>>,
+    waiting_count: AtomicUsize,
+    policies: Mutex<BTreeMap<Hash, Bytes>>,
+    idle: Mutex<VecDeque<OrderKey>>,
+    inputs: AtomicUsize,
+    active: AtomicUsize,
+    quiet: Notify,
+    unread: Mutex<Vec<Held>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("pipelines", &self.desks.iter().map(|d| d.pipeline().name()).collect::<Vec<_>>())
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panic interrupted is only ever a map or a list, and each is whole between two of its operations.
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    pub(super) async fn start(
+        desks: Vec<Arc<Desk>>,
+        store: Arc<dyn Store>,
+        handlers: BTreeMap<&'static str, Wired>,
+        env: Arc<dyn Env>,
+        limits: Limits,
+    ) -> Result<Arc<Self>, EngineError> {
+        let now = env.now();
+        let me = store.start_worker("engine", now, now.saturating_add(LEASE)).await?;
+        let inner = Arc::new(Self {
+            desks,
+            store,
+            handlers,
+            env,
+            limits,
+            me,
+            changes: broadcast::channel(1024).0,
+            counters: Counters::default(),
+            stopping: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            timers: Mutex::default(),
+            timer_bell: Notify::new(),
+            waiting: Mutex::default(),
+            waiting_count: AtomicUsize::new(0),
+            policies: Mutex::default(),
+            idle: Mutex::default(),
+            inputs: AtomicUsize::new(0),
+            active: AtomicUsize::new(0),
+            quiet: Notify::new(),
+            unread: Mutex::default(),
+        });
+        inner.take_over().await?;
+        if inner.env.wakes() {
+            let weak = Arc::downgrade(&inner);
+            inner.env.spawn(Box::pin(tick(weak)));
+            let weak = Arc::downgrade(&inner);
+            inner.env.spawn(Box::pin(renew(weak)));
+        }
+        Ok(inner)
+    }
+
+    /// Goes on with what the store holds: recovery only re-queues.
+    async fn take_over(self: &Arc<Self>) -> Result<(), EngineError> {
+        let mut unread = Vec::new();
+        for held in self.store.pipelines().await? {
+            if self.desk_of(&held.pipeline, held.version, held.fingerprint).is_none() {
+                unread.push(held);
+            }
+        }
+        let mut after = None;
+        loop {
+            let page = self.store.inbox_waiting(after.clone(), 1024).await?;
+            after = page.last().cloned();
+            if page.is_empty() {
+                break;
+            }
+            let mut waiting = lock(&self.waiting);
+            waiting.extend(page);
+            self.waiting_count.store(waiting.len(), Ordering::Release);
+        }
+        let now = self.env.now();
+        loop {
+            let page = self.store.claim(self.me, now, 256).await?;
+            if page.is_empty() {
+                break;
+            }
+            for stored in page {
+                let c = &stored.columns;
+                if self.desk_of(&c.pipeline, c.pipeline_version, c.fingerprint).is_none() {
+                    continue;
+                }
+                self.counters.recovered.fetch_add(1, Ordering::Relaxed);
+                // The row says when it must be woken; whether a crash interrupted an effect stands in its progress.
+                if has_wanted(&stored.progress) || lock(&self.waiting).contains(&stored.order) {
+                    self.post(stored.order.clone(), Msg::Recover);
+                } else if let Some(at) = c.wake_at {
+                    self.arm(at, stored.order.clone());
+                }
+            }
+        }
+        *lock(&self.unread) = unread;
+        Ok(())
+    }
+
+    pub(super) fn desk_for(&self, name: Option<&str>) -> Option<Arc<Desk>> {
+        match name {
+            None => self.desks.first().cloned(),
+            Some(name) => self.desks.iter().find(|d| d.pipeline().name() == name).cloned(),
+        }
+    }
+
+    pub(super) fn desk_of(&self, name: &str, version: u32, fingerprint: u64) -> Option<Arc<Desk>> {
+        self.desks
+            .iter()
+            .find(|d| {
+                let p = d.pipeline();
+                p.name() == name && p.version() == version && p.fingerprint() == fingerprint
+            })
+            .cloned()
+    }
+
+    fn shard(&self, id: &OrderKey) -> &Shard {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+        let at = usize::try_from(hash % (SHARDS as u64)).unwrap_or_default();
+        self.shards.get(at).expect("as many shards as the modulus")
+    }
+
+    pub(super) fn slot<T>(&self, id: &OrderKey, f: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        lock(self.shard(id)).get_mut(id).map(f)
+    }
+
+    /// Hands an input of a caller to an order, unless too much is waiting.
+    pub(super) fn admit(self: &Arc<Self>, id: OrderKey, msg: Msg) -> Result<(), ()> {
+        if self.stopping.load(Ordering::Acquire) {
+            msg.refuse_stopped();
+            return Ok(());
+        }
+        if self.inputs.load(Ordering::Relaxed) >= self.limits.inputs {
+            return Err(());
+        }
+        self.post(id, msg);
+        Ok(())
+    }
+
+    /// Hands an input to an order, and starts its task if it has none.
+    pub(super) fn post(self: &Arc<Self>, id: OrderKey, msg: Msg) {
+        let busy = self.env.busy();
+        self.inputs.fetch_add(1, Ordering::Relaxed);
+        let start = {
+            let mut shard = lock(self.shard(&id));
+            let slot = shard.entry(id.clone()).or_default();
+            slot.queue.push_back(Queued { msg, busy });
+            if slot.running {
+                slot.bell.notify_one();
+                None
+            } else {
+                slot.running = true;
+                Some((slot.live.take(), slot.bell.clone()))
+            }
+        };
+        if let Some((live, bell)) = start {
+            self.active.fetch_add(1, Ordering::AcqRel);
+            let inner = self.clone();
+            self.env.spawn(Box::pin(actor::drive(inner, id, live, bell)));
+        }
+    }
+
+    pub(super) fn taken(&self, n: usize) {
+        self.inputs.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// The task of an order ends: its state stays in memory while there is room. Gives the state back when an input came
+    /// in the meantime.
+    pub(super) fn rest_or(&self, id: &OrderKey, live: Option<Box<Live>>) -> Option<Option<Box<Live>>> {
+        let kept = {
+            let mut shard = lock(self.shard(id));
+            match shard.get_mut(id) {
+                None => false,
+                Some(slot) if !slot.queue.is_empty() => return Some(live),
+                Some(slot) => {
+                    slot.running = false;
+                    let keep = live.is_some() && self.limits.cache > 0;
+                    if keep {
+                        slot.live = live;
+                    } else {
+                        shard.remove(id);
+                    }
+                    keep
+                }
+            }
+        };
+        if kept {
+            self.evict(id);
+        }
+        self.ended();
+        None
+    }
+
+    /// The task of an order is given up.
+    pub(super) fn rest(&self, id: &OrderKey, live: Option<Box<Live>>) {
+        drop(live);
+        lock(self.shard(id)).remove(id);
+        self.ended();
+    }
+
+    fn ended(&self) {
+        if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.quiet.notify_waiters();
+        }
+    }
+
+    /// Keeps as many orders without work in memory as there is room for.
+    fn evict(&self, id: &OrderKey) {
+        let oldest = {
+            let mut idle = lock(&self.idle);
+            idle.push_back(id.clone());
+            if idle.len() > self.limits.cache { idle.pop_front() } else { None }
+        };
+        if let Some(old) = oldest {
+            let mut shard = lock(self.shard(&old));
+            if shard.get(&old).is_some_and(|s| !s.running && s.queue.is_empty()) {
+                shard.remove(&old);
+            }
+        }
+    }
+
+    pub(super) fn abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    pub(super) fn arm(&self, at: Timestamp, id: OrderKey) {
+        let first = {
+            let mut timers = lock(&self.timers);
+            let earliest = timers.first().map(|(t, _)| *t);
+            timers.insert((at, id));
+            earliest.is_none_or(|t| at < t)
+        };
+        if first {
+            self.timer_bell.notify_one();
+        }
+    }
+
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        lock(&self.timers).first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn fire_due(self: &Arc<Self>) {
+        let now = self.env.now();
+        let mut due = Vec::new();
+        {
+            let mut timers = lock(&self.timers);
+            while let Some((at, _)) = timers.first() {
+                if *at > now {
+                    break;
+                }
+                if let Some((_, id)) = timers.pop_first() {
+                    due.push(id);
+                }
+            }
+        }
+        due.dedup();
+        for id in due {
+            self.post(id, Msg::Wake);
+        }
+    }
+
+    pub(super) fn waits(&self, id: &OrderKey) -> bool {
+        self.waiting_count.load(Ordering::Acquire) > 0 && lock(&self.waiting).contains(id)
+    }
+
+    pub(super) fn set_waiting(&self, id: &OrderKey, waits: bool) {
+        let mut waiting = lock(&self.waiting);
+        if waits {
+            waiting.insert(id.clone());
+        } else {
+            waiting.remove(id);
+        }
+        self.waiting_count.store(waiting.len(), Ordering::Release);
+    }
+
+    /// Opens a stored order.
+    pub(super) async fn open(&self, stored: &Stored) -> Result<Live, EngineError> {
+        let c = &stored.columns;
+        let desk = self.desk_of(&c.pipeline, c.pipeline_version, c.fingerprint).ok_or_else(|| {
+            EngineError::Unregistered {
+                order: stored.order.clone(),
+                pipeline: c.pipeline.to_string(),
+                version: c.pipeline_version,
+                fingerprint: c.fingerprint,
+            }
+        })?;
+        let mut policies = BTreeMap::new();
+        for hash in desk.policies_of(&stored.document)? {
+            let held = lock(&self.policies).get(&hash).cloned();
+            let body = match held {
+                Some(body) => Some(body),
+                None => self.store.policy(&hash).await?,
+            };
+            if let Some(body) = body {
+                lock(&self.policies).insert(hash, body.clone());
+                policies.insert(hash, body);
+            }
+        }
+        let progress = desk.open(stored, &policies)?;
+        Ok(Live::new(desk, progress, stored.head, stored.owner))
+    }
+
+    pub(super) async fn load(&self, id: &OrderKey) -> Result<Option<Live>, EngineError> {
+        match observe::load(id, self.store.load(id)).await? {
+            Some(stored) => Ok(Some(self.open(&stored).await?)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn view(&self, id: &OrderKey) -> Result<Option<OrderView>, EngineError> {
+        let held = self.slot(id, |s| s.live.as_ref().map(|l| l.view())).flatten();
+        if held.is_some() {
+            return Ok(held);
+        }
+        Ok(self.load(id).await?.map(|l| l.view()))
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let c = &self.counters;
+        let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
+        Report {
+            unread: lock(&self.unread).clone(),
+            recovered: get(&c.recovered),
+            interrupted: get(&c.interrupted),
+            commits: get(&c.commits),
+            transitions: get(&c.transitions),
+            calls: get(&c.calls),
+            parked: get(&c.parked),
+        }
+    }
+
+    pub(super) async fn stop(&self, within: Duration) -> Stopped {
+        self.stopping.store(true, Ordering::Release);
+        self.timer_bell.notify_one();
+        let end = self.env.now().saturating_add(within);
+        loop {
+            let quiet = self.quiet.notified();
+            if self.active.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            if super::env::within(&*self.env, end, quiet).await.is_none() {
+                break;
+            }
+        }
+        let mut unfinished = Vec::new();
+        self.abandoned.store(true, Ordering::Release);
+        for shard in &self.shards {
+            for (id, slot) in lock(shard).iter() {
+                if slot.running {
+                    unfinished.push(id.clone());
+                    slot.bell.notify_one();
+                }
+            }
+        }
+        unfinished.sort();
+        let _ = self.store.close().await;
+        Stopped { unfinished }
+    }
+}
+
+/// Whether stored progress has effects that wait for an answer, without reading all of it.
+fn has_wanted(progress: &[u8]) -> bool {
+    !progress.windows(8).any(|w| w == b",\"w\":[],")
+}
+
+/// Wakes orders when their instants pass.
+async fn tick(inner: std::sync::Weak<Inner>) {
+    loop {
+        let Some(engine) = inner.upgrade() else { return };
+        if engine.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        engine.fire_due();
+        let now = engine.env.now();
+        let longest = now.saturating_add(Duration::from_secs(1));
+        let at = engine.next_wake().map_or(longest, |at| at.min(longest));
+        let sleep = engine.env.sleep_until(at);
+        let bell = engine.timer_bell.notified();
+        futures::future::select(sleep, std::pin::pin!(bell)).await;
+    }
+}
+
+/// Renews the worker's lease.
+async fn renew(inner: std::sync::Weak<Inner>) {
+    loop {
+        let Some(engine) = inner.upgrade() else { return };
+        if engine.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let now = engine.env.now();
+        if let Err(e) = engine.store.renew_worker(engine.me, now.saturating_add(LEASE)).await {
+            tracing::error!(error = %e, "the worker's lease could not be renewed");
+        }
+        let sleep = engine.env.sleep_until(now.saturating_add(LEASE / 3));
+        drop(engine);
+        sleep.await;
+    }
+}
+
+/// Hands the feed to a notifier, which keeps its own place in it.
+pub(super) fn notify(inner: &Arc<Inner>, notifier: Arc<dyn Notifier>) {
+    let weak = Arc::downgrade(inner);
+    inner.env.spawn(Box::pin(async move {
+        let mut after = notifier.last().await;
+        loop {
+            let Some(engine) = weak.upgrade() else { return };
+            if engine.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            let mut changes = engine.changes.subscribe();
+            let page = engine.store.feed(Position(after), 256).await.unwrap_or_default();
+            let empty = page.is_empty();
+            for item in page {
+                let notice = Notice {
+                    position: item.position.0,
+                    order: item.order,
+                    entry: item.entry.body,
+                };
+                if let Err(why) = notifier.notify(notice).await {
+                    tracing::warn!(%why, "a notice was not taken; it is kept");
+                    break;
+                }
+                after = item.position.0;
+            }
+            if empty {
+                let wait = engine.env.sleep_until(engine.env.now().saturating_add(Duration::from_secs(1)));
+                drop(engine);
+                futures::future::select(wait, std::pin::pin!(changes.recv())).await;
+            }
+        }
+    }));
+}

@@ -1,0 +1,46 @@
+// error: E0080
+// line: machine `turn`: only a person can move the order out of `Waiting`
+// The timer only waits on: without a person the order stays for ever.
+
+use consign::machine::{Answer, Cx, Decide, Next, On, to, until};
+use serde::{Deserialize, Serialize};
+
+macro_rules! plain {
+    ($($name:ident)*) => { $(
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        pub(crate) struct $name;
+    )* };
+}
+plain! { Policy Waiting Over Begin Due Go }
+
+consign::machine! {
+    pub(crate) mod turn = "turn" v 1;
+    policy Policy;
+    effects {}
+    inputs {
+        command Begin, Go; timer Due;
+    }
+    states { Waiting: wait(Due), Over: done }
+    rows {
+        New     + Begin => Waiting;
+        Waiting + Due   => Waiting;
+        Waiting + Go    => Over;
+    }
+}
+
+use turn::New;
+impl Decide<Begin> for New {
+    fn decide(&self, _: &Begin, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(until(cx.after_ms(1), Waiting))
+    }
+}
+impl On<Due> for Waiting {
+    fn on(&self, _: &Due, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        until(cx.after_ms(1), Waiting)
+    }
+}
+impl Decide<Go> for Waiting {
+    fn decide(&self, _: &Go, _: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(to(Over))
+    }
+}

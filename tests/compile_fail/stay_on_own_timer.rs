@@ -1,0 +1,44 @@
+// error: E0277
+// line: a timer's own row cannot `stay`: its instant has passed
+// The timer has fired: its row cannot keep the instant that has passed.
+
+use consign::machine::{Answer, Cx, Decide, Next, On, stay, to, until};
+use serde::{Deserialize, Serialize};
+
+macro_rules! plain {
+    ($($name:ident)*) => { $(
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        pub(crate) struct $name;
+    )* };
+}
+plain! { Policy Waiting Over Begin Due }
+
+consign::machine! {
+    pub(crate) mod turn = "turn" v 1;
+    policy Policy;
+    effects {}
+    inputs {
+        command Begin; timer Due;
+    }
+    states { Waiting: wait(Due), Over: done }
+    rows {
+        New     + Begin => Waiting;
+        Waiting + Due   => Waiting | Over;
+    }
+}
+
+use turn::New;
+impl Decide<Begin> for New {
+    fn decide(&self, _: &Begin, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(until(cx.after_ms(1), Waiting))
+    }
+}
+impl On<Due> for Waiting {
+    fn on(&self, _: &Due, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if cx.siblings().is_empty() {
+            stay(Waiting)
+        } else {
+            to(Over)
+        }
+    }
+}

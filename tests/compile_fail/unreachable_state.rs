@@ -1,0 +1,40 @@
+// error: E0080
+// line: machine `turn`: unreachable state `Lost`
+// Nothing leads to a state.
+
+use consign::machine::{Answer, Cx, Decide, Next, On, to, until};
+use serde::{Deserialize, Serialize};
+
+macro_rules! plain {
+    ($($name:ident)*) => { $(
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        pub(crate) struct $name;
+    )* };
+}
+plain! { Policy Waiting Over Begin Due Lost }
+
+consign::machine! {
+    pub(crate) mod turn = "turn" v 1;
+    policy Policy;
+    effects {}
+    inputs {
+        command Begin; timer Due;
+    }
+    states { Waiting: wait(Due), Over: done, Lost: fail }
+    rows {
+        New     + Begin => Waiting;
+        Waiting + Due   => Over;
+    }
+}
+
+use turn::New;
+impl Decide<Begin> for New {
+    fn decide(&self, _: &Begin, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        Ok(until(cx.after_ms(1), Waiting))
+    }
+}
+impl On<Due> for Waiting {
+    fn on(&self, _: &Due, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        to(Over)
+    }
+}

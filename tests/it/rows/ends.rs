@@ -1,0 +1,212 @@
+//! Wherever an order stands, it comes to an end, and its books are clear then: called off there, or carried on.
+//!
+//! The world of these tests does its part: channels answer, warehouses confirm, carriers deliver, people look at what
+//! is held and ask again for what is still owed. Nothing here knows how an order came to where it stands.
+
+use consign::id::Channel;
+use consign::machine::{Call, Told};
+use consign::pipeline::Outstanding;
+use consign::stage::dispatch::{Booked, Consumed, InStock, NoNews, Unhold, Unreserved, parcel};
+use consign::stage::payment::{
+    Authorised, Capture, Charge, Gone, HoldReleased, Paid, RefuseMismatch, StillHeld, attempt,
+};
+use consign::stage::refund::{ApproveRefund, PayOut, Repaid, Request, SendBack, refund};
+
+use super::{cases, dispatch, lifecycle, payment, review};
+use crate::support::shop::{Shop, agent, eur};
+
+/// What the outside answers, when all goes well.
+fn answer(shop: &Shop, w: &Outstanding) -> Told {
+    let value = shop.pipeline.effect_value(w).unwrap();
+    let reference = format!("{} {} {}", w.name, w.key, w.nth);
+    if let Some(x) = value.downcast_ref::<Charge>() {
+        let (channel, amount) = (x.channel.clone(), x.amount);
+        return if x.capture {
+            Paid { channel, reference, amount, more_allowed: false }.into()
+        } else {
+            Authorised { channel, reference, amount, expires_at: None }.into()
+        };
+    }
+    if let Some(x) = value.downcast_ref::<Capture>() {
+        let (channel, amount) = (x.channel.clone(), x.amount);
+        return Paid { channel, reference, amount, more_allowed: false }.into();
+    }
+    if let Some(x) = value.downcast_ref::<SendBack>() {
+        let reference = format!("b{}", w.key);
+        if shop.state("refund", w.key.0) == "Failed" {
+            return super::refund::declined().into();
+        }
+        return Repaid { channel: x.channel.clone(), reference, amount: x.amount }.into();
+    }
+    let held = shop.state("payment.attempt", w.key.0) == "CaptureUnknown";
+    match w.name.rsplit('/').next().unwrap() {
+        "Inquire" if held => StillHeld.into(),
+        "Inquire" => payment::refused().into(),
+        "Close" => Gone.into(),
+        "Void" => HoldReleased.into(),
+        "InquireRefund" => back(shop, w.key.0).into(),
+        "Score" => review::scored(3).into(),
+        "Reserve" => InStock.into(),
+        "Unreserve" => Unreserved.into(),
+        "Consume" => Consumed.into(),
+        "Book" => Booked { tracking: reference }.into(),
+        "Track" => NoNews.into(),
+        other => panic!("nobody answers {other}"),
+    }
+}
+
+fn back(shop: &Shop, key: u32) -> Repaid {
+    let state = shop.pipeline.state::<refund::M>(&shop.order, key).unwrap();
+    let back = match state {
+        refund::State::Unknown(s) => &s.back,
+        refund::State::Pending(s) => &s.back,
+        other => panic!("nobody inquires in {other:?}"),
+    };
+    let (channel, amount) = (back.channel.clone(), eur(back.amount_minor));
+    Repaid { channel, reference: format!("b{key}"), amount }
+}
+
+/// What people and carriers do, where it is their turn.
+fn turn(shop: &Shop) -> Option<Turn> {
+    use Turn::{Asks, Says};
+    for (place, key, state) in shop.pipeline.instances(&shop.order) {
+        let key = key.0;
+        let turn = match (place, state) {
+            ("payment.attempt", "Mismatch") => Asks(attempt::M::command(key, RefuseMismatch)),
+            ("payment.attempt", "RequiresAction") => {
+                Says(attempt::M::evidence(key, payment::refused()))
+            }
+            ("review.case", "Queued" | "Escalated") => Asks(review::claim()),
+            ("review.case", "PendingSecond") => Asks(review::approve(0)),
+            ("dispatch.parcel", "OnHold") => match shop.pipeline.state::<parcel::M>(&shop.order, key) {
+                Some(parcel::State::OnHold(s)) => {
+                    Asks(parcel::M::command(key, Unhold { reason: s.reasons[0].clone() }))
+                }
+                other => panic!("{other:?}"),
+            },
+            ("dispatch.parcel", "Released") => Asks(dispatch::pack_parcel(key)),
+            ("dispatch.parcel", "ReadyToHandOver") if shop.order.proofs().contains(&"collected") => {
+                Asks(dispatch::hand_over(key))
+            }
+            ("dispatch.parcel", "CancelRequested") => Asks(dispatch::confirm_stop(key)),
+            ("dispatch.parcel", "HandedOver") => Says(dispatch::delivered(key)),
+            ("dispatch.parcel", "Returning") => Says(dispatch::came_back(key)),
+            ("refund", "ApprovalPending") => Asks(refund::M::command(key, ApproveRefund)),
+            ("refund", "RequiresAction") => Asks(refund::M::command(key, PayOut)),
+            _ => continue,
+        };
+        return Some(turn);
+    }
+    None
+}
+
+enum Turn {
+    Asks(Call),
+    Says(Call),
+}
+
+/// What a person asks for when nothing else moves: the money that is still missing, or still owed.
+fn settle(shop: &Shop) -> Option<Call> {
+    let books = &shop.order.books;
+    let instances = shop.pipeline.instances(&shop.order);
+    let next = |place: &str| {
+        instances.iter().filter(|(p, _, _)| *p == place).map(|(_, k, _)| k.0).max().unwrap_or(0) + 1
+    };
+    let wanted = shop.life() == "Placed" || shop.life() == "Completed";
+    if wanted && !shop.order.proofs().contains(&"funded") {
+        let again = |key| payment::start_again(next("payment.attempt"), key);
+        let tenders = shop.order.order.tenders();
+        let mut calls = tenders.iter().map(|t| again(t.key.0)).chain([lifecycle::cancel()]);
+        return calls.find(|call| shop.would_take(call));
+    }
+    let owed = if books.suspense() > 0 { books.suspense() } else { books.owed() };
+    let gone = ["Cancelling", "Cancelled", "Rejected", "Expired"].contains(&shop.life());
+    let ended = ["Lost", "ReturnedToSender"];
+    let failed = instances.iter().any(|(p, _, s)| *p == "dispatch.parcel" && ended.contains(s));
+    if owed <= 0 || !(gone || failed || books.suspense() > 0) {
+        return None;
+    }
+    let on = |channel: &Channel| books.refundable(channel) > 0;
+    let channel = books.channels().into_iter().find(on)?;
+    let amount_minor = owed.min(books.refundable(&channel));
+    let reason = "still owed".to_owned();
+    let request = Request { attempt: 1.into(), channel, reference: None, amount_minor, reason };
+    Some(refund::M::command(next("refund"), request))
+}
+
+/// Carries an order on until nothing is expected of it any more.
+fn carry_on(shop: &mut Shop) -> Result<(), String> {
+    for n in 0..400 {
+        shop.release_holds();
+        if !shop.order.is_open() {
+            return Ok(());
+        }
+        if let Some(w) = shop.order.wanted.first().cloned() {
+            let told = answer(shop, &w);
+            shop.answer_done(w.id, told);
+        } else if let Some(turn) = turn(shop) {
+            // Every case is looked at by somebody else than the case before.
+            let by = agent(&format!("agent-{n}"));
+            match turn {
+                Turn::Asks(call) => shop.asks_as(&by, call),
+                Turn::Says(call) => {
+                    shop.hears(call);
+                }
+            }
+        } else if let Some(token) = claimed(shop) {
+            let by = token.1;
+            shop.asks_as(&by, review::approve(token.0));
+        } else if let Some(call) = settle(shop) {
+            shop.asks(call);
+        } else if !shop.next_timer() {
+            break;
+        }
+    }
+    Err(shop.show())
+}
+
+fn claimed(shop: &Shop) -> Option<(u32, consign::id::Actor)> {
+    use consign::stage::review::case;
+    match shop.pipeline.state::<case::M>(&shop.order, 1)? {
+        case::State::Claimed(s) => Some((s.lease.token, s.lease.actor.clone())),
+        _ => None,
+    }
+}
+
+/// Cases that leave an order which no machine can end, and why.
+const OPEN: &[(&str, &str)] = &[];
+
+fn check(how: &str, begin: fn(&mut Shop)) {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        if OPEN.iter().any(|(name, _)| *name == case.name) {
+            continue;
+        }
+        let mut shop = (case.at)();
+        (case.then)(&mut shop);
+        begin(&mut shop);
+        let came = carry_on(&mut shop);
+        let books = &shop.order.books;
+        if let Err(stands) = came {
+            wrong.push(format!("## {how} after «{}» it has no end:\n{stands}", case.name));
+        } else if !books.is_clear() || books.check(shop.order.order.total().minor()).is_err() {
+            wrong.push(format!("## {how} after «{}» its books are open:\n{}", case.name, shop.show()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), wrong.len());
+}
+
+#[test]
+fn an_order_that_is_called_off_comes_to_an_end_with_clear_books() {
+    check("called off", |shop| {
+        let call = [lifecycle::cancel(), lifecycle::request_return()];
+        if let Some(call) = call.into_iter().find(|c| shop.would_take(c)) {
+            shop.asks(call);
+        }
+    });
+}
+
+#[test]
+fn an_order_that_is_carried_on_comes_to_an_end_with_clear_books() {
+    check("carried on", |_| {});
+}

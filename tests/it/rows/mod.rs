@@ -1,0 +1,104 @@
+//! Every row of every machine of the physical pipeline is walked here, by a case that says what comes of it: the rows
+//! that fire, what they post, what they want outside, and what they hold.
+
+mod dispatch;
+mod ends;
+mod lifecycle;
+mod payment;
+mod refund;
+mod refusals;
+mod review;
+
+use std::collections::BTreeSet;
+
+use consign::machine::Graph;
+use consign::pipeline::{Physical, physical};
+
+use crate::support::shop::Shop;
+
+/// A way to a state, the input to walk a row with, and all that is to come of it.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) at: Box<dyn Fn() -> Shop>,
+    pub(crate) then: Box<dyn Fn(&mut Shop)>,
+    /// As [`Came::told`](crate::support::shop::Came::told), whatever the indentation.
+    pub(crate) told: String,
+}
+
+/// One case.
+fn case(
+    name: impl Into<String>,
+    at: impl Fn() -> Shop + 'static,
+    then: impl Fn(&mut Shop) + 'static,
+    told: &str,
+) -> Case {
+    Case { name: name.into(), at: Box::new(at), then: Box::new(then), told: told.to_owned() }
+}
+
+/// The same case from each of several states; `{from}` stands for the state.
+fn each(
+    name: &str,
+    at: fn(&str) -> Shop,
+    states: &[&'static str],
+    then: fn(&mut Shop),
+    told: &str,
+) -> Vec<Case> {
+    let one = |s: &&'static str| {
+        let s = *s;
+        case(format!("{name} ({s})"), move || at(s), then, &told.replace("{from}", s))
+    };
+    states.iter().map(one).collect()
+}
+
+fn trimmed(text: &str) -> String {
+    text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// Every case.
+pub(crate) fn cases() -> Vec<Case> {
+    let mut all = payment::cases();
+    all.extend(review::cases());
+    all.extend(dispatch::cases());
+    all.extend(refund::cases());
+    all.extend(lifecycle::cases());
+    all
+}
+
+/// The tables, and what is written in front of each row's states.
+pub(crate) fn graphs() -> Vec<(&'static str, &'static Graph)> {
+    physical(Physical::default()).unwrap().graphs()
+}
+
+#[test]
+fn every_row_is_walked() {
+    let mut walked = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let mut names = BTreeSet::new();
+    for case in cases() {
+        assert!(names.insert(case.name.clone()), "two cases are called {}", case.name);
+        let mut shop = (case.at)();
+        let before = shop.order.version;
+        (case.then)(&mut shop);
+        let version = shop.order.version;
+        if version != before.saturating_add(1) && version != 1 {
+            wrong.push(format!("{}: one input is one entry", case.name));
+        }
+        let came = shop.last.clone();
+        walked.extend(came.fires.iter().map(|f| (f.place, f.row, f.from)));
+        if trimmed(&came.told) != trimmed(&case.told) {
+            wrong.push(format!("## {}\n{}", case.name, came.told));
+        }
+    }
+    for (place, graph) in graphs() {
+        for (row, spec) in graph.rows.iter().enumerate() {
+            let input = graph.inputs[usize::from(spec.on)].name;
+            for from in graph.names(spec.from) {
+                if !walked.contains(&(place, row, from)) {
+                    let at = format!("{place}: {} + {input}", spec.from_name);
+                    wrong.push(format!("no case walks {at}, from {from}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,435 @@
+//! The tables of the order domain (2.2, 2.4, 2.5, 2.7, 2.10), row by row: which rows of the machines carry each, or why
+//! none does. A row named here that a table lost fails the test.
+
+use consign::pipeline::{Physical, physical};
+
+/// What became of a row of the specification.
+enum Is {
+    /// These rows of the machines, written as in their tables: `payment.attempt: Sending + Lost`.
+    By(&'static [&'static str]),
+    /// Nothing, for this reason.
+    Not(&'static str),
+}
+use Is::{By, Not};
+
+/// Section, row, and what became of it.
+const SPEC: &[(&str, &str, Is)] = &[
+    ("2.2", "- | start | Created", By(&["payment.attempt: New + Start"])),
+    ("2.2", "Created | begin call | Sending", By(&["payment.attempt: New + Start"])),
+    ("2.2", "Sending | provably not sent | NotSent", By(&["payment.attempt: Sending + GaveUp"])),
+    (
+        "2.2",
+        "Sending | timeout, reset, 5xx, unparseable | Unknown",
+        By(&["payment.attempt: Sending + Lost", "payment.attempt: Sending + AnswerDue"]),
+    ),
+    ("2.2", "Sending | accepted, async | Pending", By(&["payment.attempt: Fresh + Pended"])),
+    (
+        "2.2",
+        "Sending, Pending | needs redirect, QR, 3DS, OTP, wait | RequiresAction",
+        By(&["payment.attempt: Open + ActionNeeded"]),
+    ),
+    (
+        "2.2",
+        "RequiresAction | customer back, not final | Pending",
+        By(&["payment.attempt: RequiresAction + CustomerBack", "payment.attempt: RequiresAction + Pended"]),
+    ),
+    (
+        "2.2",
+        "Sending..Unknown, RequiresAction, Pending | authorised | Authorized",
+        By(&["payment.attempt: Early + Authorised"]),
+    ),
+    ("2.2", "same | captured as expected | Captured", By(&["payment.attempt: Early + Paid"])),
+    (
+        "2.2",
+        "same | amount or currency differs | Mismatch",
+        By(&[
+            "payment.attempt: Early + Paid",
+            "payment.attempt: Mismatch + AcceptMismatch",
+            "payment.attempt: Mismatch + RefuseMismatch",
+            "payment.attempt: Mismatch + ResolveDue",
+            "payment.attempt: Mismatch + Stop",
+        ]),
+    ),
+    ("2.2", "same | decline | Declined", By(&["payment.attempt: Early + Refused"])),
+    (
+        "2.2",
+        "RequiresAction, Pending, Unknown | cancel, deadline, failover | Closing",
+        By(&[
+            "payment.attempt: Asked + Cancel",
+            "payment.attempt: Live + Stop",
+            "payment.attempt: RequiresAction + ActionDue",
+            "payment.attempt: Unknown + NotThere",
+        ]),
+    ),
+    (
+        "2.2",
+        "Closing | close ok, or not-exist after close | Closed",
+        By(&["payment.attempt: Early + Gone", "payment.attempt: Closing + NotThere"]),
+    ),
+    ("2.2", "Closing | already paid | Captured", By(&["payment.attempt: Early + Paid"])),
+    (
+        "2.2",
+        "Closing | close unknown | Closing",
+        By(&["payment.attempt: Closing + CloseDue", "payment.attempt: Closing + CloseRefused"]),
+    ),
+    (
+        "2.2",
+        "Unknown | query final | Authorized, Captured, Declined, Pending",
+        By(&[
+            "payment.attempt: Unknown + AskAgain",
+            "payment.attempt: Early + Authorised",
+            "payment.attempt: Early + Paid",
+            "payment.attempt: Early + Refused",
+            "payment.attempt: Fresh + Pended",
+        ]),
+    ),
+    (
+        "2.2",
+        "Unknown | schedule exhausted | Unknown + ManualReconcile task",
+        By(&["payment.attempt: Unknown + AskAgain", "payment.attempt: Stuck + AskAgain"]),
+    ),
+    (
+        "2.2",
+        "Authorized | capture ok | Captured, PartiallyCaptured",
+        By(&[
+            "payment.attempt: Holding + Collect",
+            "payment.attempt: Holding + CaptureAsked",
+            "payment.attempt: Secured + Paid",
+        ]),
+    ),
+    (
+        "2.2",
+        "Authorized, PartiallyCaptured | void remainder ok | Voided, Captured(final)",
+        By(&["payment.attempt: Holding + Release", "payment.attempt: Secured + HoldReleased"]),
+    ),
+    (
+        "2.2",
+        "Authorized | hold expires | Expired",
+        By(&["payment.attempt: Holding + HoldDue", "payment.attempt: Secured + HoldExpired"]),
+    ),
+    ("2.2", "Captured | scheme reports capture failed | Captured(-a)", By(&["payment.attempt: Taken + CaptureFailed"])),
+    (
+        "2.2",
+        "Declined, Closed, Expired, NotSent, Voided | verified paid | Captured(late)",
+        By(&["payment.attempt: Negative + Paid"]),
+    ),
+    (
+        "2.2",
+        "ops: Requested -> Sending -> NotSent, Pending, Unknown, Succeeded, Failed (capture)",
+        By(&[
+            "payment.attempt: Capturing + CaptureRefused",
+            "payment.attempt: Capturing + CaptureLost",
+            "payment.attempt: Capturing + CaptureGaveUp",
+            "payment.attempt: CaptureUnknown + AskAgain",
+            "payment.attempt: CaptureUnknown + StillHeld",
+        ]),
+    ),
+    (
+        "2.2",
+        "ops: the same (void)",
+        By(&["payment.attempt: Voiding + AnswerDue", "payment.attempt: Voiding + VoidRefused"]),
+    ),
+    ("2.2a", "Hard, Soft, AuthRequired | route | next channel or method", Not("the host starts the next attempt: the class of the decline is in the state; routing and failover are later")),
+    ("2.2a", "Fraud | stop + review signal", Not("later: with routing; the host may deliver a risk notice")),
+    ("2.4", "- | order enters stage | Scoring", By(&["review.case: New + Enter"])),
+    ("2.4", "Scoring | score below threshold | AutoApproved", By(&["review.case: Scoring + Scored"])),
+    ("2.4", "Scoring | hard rule | AutoRejected", By(&["review.case: Scoring + Banned"])),
+    ("2.4", "Scoring | medium or high, amount, industry | Queued", By(&["review.case: Scoring + Scored"])),
+    (
+        "2.4",
+        "Scoring | scorer error, deadline | Queued",
+        By(&[
+            "review.case: Scoring + ScoreRefused",
+            "review.case: Scoring + ScoreLost",
+            "review.case: Scoring + ScoreGaveUp",
+            "review.case: Scoring + ScoreDue",
+        ]),
+    ),
+    ("2.4", "Queued, Escalated | claim | Claimed", By(&["review.case: Waiting + Claim"])),
+    (
+        "2.4",
+        "Claimed | lease lapses, release | Queued",
+        By(&["review.case: Claimed + LeaseDue", "review.case: Claimed + HandBack"]),
+    ),
+    ("2.4", "Claimed | request info | InfoRequested", By(&["review.case: Claimed + RequestInfo"])),
+    ("2.4", "InfoRequested | info supplied | Queued", By(&["review.case: InfoRequested + SupplyInfo"])),
+    ("2.4", "InfoRequested | deadline | Rejected, Escalated", By(&["review.case: InfoRequested + InfoDue"])),
+    ("2.4", "Claimed | approve, one needed | Approved", By(&["review.case: Claimed + Approve"])),
+    ("2.4", "Claimed | approve, two needed | PendingSecond", By(&["review.case: Claimed + Approve"])),
+    ("2.4", "PendingSecond | approve by another | Approved", By(&["review.case: PendingSecond + Approve"])),
+    ("2.4", "PendingSecond | reject | Rejected", By(&["review.case: PendingSecond + Reject"])),
+    (
+        "2.4",
+        "Claimed, Queued | escalate, SLA at risk | Escalated",
+        By(&[
+            "review.case: Claimed + Escalate",
+            "review.case: Queued + Escalate",
+            "review.case: AtRisk + SlaDue",
+            "review.case: Claimed + SlaDue",
+        ]),
+    ),
+    (
+        "2.4",
+        "Claimed | snooze until | Snoozed -> Queued",
+        By(&[
+            "review.case: Claimed + Snooze",
+            "review.case: Snoozed + WakeDue",
+            "review.case: Snoozed + SlaDue",
+        ]),
+    ),
+    ("2.4", "any open | expedite | same, priority+1", By(&["review.case: OpenCase + Expedite"])),
+    ("2.4", "any open | order cancelled, payment voided | Withdrawn", By(&["review.case: Live + Stop"])),
+    (
+        "2.4",
+        "Claimed, PendingSecond | reject | Rejected",
+        By(&["review.case: Claimed + Reject", "review.case: PendingSecond + Reject"]),
+    ),
+    ("2.4", "Rejected | appeal, resubmit | Reopened -> Queued", Not("later: appeals; a rejected order is cancelled and its money goes back at once")),
+    (
+        "2.4",
+        "Approved | new risk evidence before dispatch | Reopened",
+        By(&["review.case: LetPass + RiskNotice", "review.case: OpenCase + RiskNotice", "review.case: Scoring + RiskNotice"]),
+    ),
+    ("2.4", "editing a reviewed order invalidates the approval", Not("later: edits; a document does not change after it is placed")),
+    (
+        "2.5",
+        "- | allocate | Planned",
+        By(&["dispatch.parcel: New + Ordered", "dispatch.parcel: New + GatesOpen"]),
+    ),
+    (
+        "2.5",
+        "Planned | reserve ok, short | Reserved, Backordered",
+        By(&[
+            "dispatch.parcel: Planned + GatesOpen",
+            "dispatch.parcel: Planned + PlanDue",
+            "dispatch.parcel: Reserving + InStock",
+            "dispatch.parcel: Reserving + Short",
+            "dispatch.parcel: Reserving + ReserveRefused",
+            "dispatch.parcel: Reserving + AnswerDue",
+            "dispatch.parcel: Backordered + RestockDue",
+        ]),
+    ),
+    (
+        "2.5",
+        "Reserved | TTL | Planned",
+        By(&["dispatch.parcel: Reserved + ReserveDue", "dispatch.parcel: Unreserving + Unreserved"]),
+    ),
+    (
+        "2.5",
+        "Reserved, Backordered | hold, unhold | OnHold, back",
+        By(&[
+            "dispatch.parcel: Holdable + Hold",
+            "dispatch.parcel: OnHold + Hold",
+            "dispatch.parcel: OnHold + Unhold",
+            "dispatch.parcel: OnHold + PackDue",
+        ]),
+    ),
+    (
+        "2.5",
+        "Reserved | funds gate + review gate open | Released",
+        By(&["dispatch.parcel: Reserved + GatesOpen", "dispatch.parcel: Gated + GatesShut"]),
+    ),
+    ("2.5", "Released | pick short | split", Not("later: splitting a parcel; a parcel that cannot be filled cancels the order or waits")),
+    (
+        "2.5",
+        "Released | packed, capture before handover | ReadyToHandOver",
+        By(&["dispatch.parcel: Released + Pack", "payment.attempt: Holding + CaptureAsked"]),
+    ),
+    (
+        "2.5",
+        "ReadyToHandOver | capture Unknown | blocked",
+        By(&["dispatch.parcel: ReadyToHandOver + HandOver", "dispatch.parcel: ReadyToHandOver + PackDue"]),
+    ),
+    (
+        "2.5",
+        "ReadyToHandOver | carrier accepted | HandedOver",
+        By(&[
+            "dispatch.parcel: ReadyToHandOver + HandOver",
+            "dispatch.parcel: Leaving + Accepted",
+            "dispatch.parcel: HandedOver + Consumed",
+        ]),
+    ),
+    ("2.5", "HandedOver | tracking evidence | same", By(&["dispatch.parcel: HandedOver + Moving"])),
+    ("2.5", "HandedOver | delivered + proof | Delivered", By(&["dispatch.parcel: HandedOver + DeliveredTo"])),
+    (
+        "2.5",
+        "HandedOver | failed, refused, returned | Returning -> ReturnedToSender",
+        By(&[
+            "dispatch.parcel: Out + TurnedBack",
+            "dispatch.parcel: Returning + CameBack",
+            "dispatch.parcel: Out + CameBack",
+            "dispatch.parcel: Returning + ReturnDue",
+        ]),
+    ),
+    (
+        "2.5",
+        "HandedOver | lost, silent | Lost",
+        By(&["dispatch.parcel: Travelling + Mislaid", "dispatch.parcel: HandedOver + SilentDue"]),
+    ),
+    (
+        "2.5",
+        "up to Released | cancel | Cancelled",
+        By(&[
+            "dispatch.parcel: Planned + Stop",
+            "dispatch.parcel: Reserving + Stop",
+            "dispatch.parcel: Backordered + Stop",
+            "dispatch.parcel: Shelved + Stop",
+            "dispatch.parcel: Unreserving + Unreserved",
+            "dispatch.parcel: Unreserving + UnreserveRefused",
+        ]),
+    ),
+    (
+        "2.5",
+        "ReadyToHandOver | cancel | CancelRequested -> Cancelled, HandedOver",
+        By(&[
+            "dispatch.parcel: ReadyToHandOver + Stop",
+            "dispatch.parcel: CancelRequested + ConfirmStop",
+            "dispatch.parcel: CancelRequested + PackDue",
+            "dispatch.parcel: Leaving + Accepted",
+        ]),
+    ),
+    (
+        "2.5",
+        "HandedOver | cancel | refused; intercept or return",
+        By(&["dispatch.parcel: HandedOver + Recall", "order.life: Whole + RequestReturn"]),
+    ),
+    ("2.5", "Delivered | later Returned scan | Returning", By(&["dispatch.parcel: Out + TurnedBack"])),
+    ("2.7", "- | request | Requested", By(&["refund: New + Request", "refund: New + Begin"])),
+    (
+        "2.7",
+        "Requested | over limit | ApprovalPending (-> Approved, Cancelled)",
+        By(&[
+            "refund: New + Request",
+            "refund: ApprovalPending + ApproveRefund",
+            "refund: ApprovalPending + ApprovalDue",
+        ]),
+    ),
+    (
+        "2.7",
+        "Requested, Approved | send | Sending",
+        By(&["refund: New + Request", "refund: New + Begin", "refund: ApprovalPending + ApproveRefund"]),
+    ),
+    ("2.7", "Sending | PSP accepted | Pending", By(&["refund: Sent + Accepted"])),
+    (
+        "2.7",
+        "Sending | timeout | Unknown",
+        By(&[
+            "refund: Sending + RefundLost",
+            "refund: Sending + AnswerDue",
+            "refund: Sending + RefundGaveUp",
+            "refund: Unknown + AskAgain",
+        ]),
+    ),
+    (
+        "2.7",
+        "Sending | merchant balance short | Pending{retry_same_key}",
+        By(&["refund: Sent + ShortBalance", "refund: Pending + AskAgain"]),
+    ),
+    ("2.7", "Pending, Unknown | success | Succeeded", By(&["refund: Open + Repaid"])),
+    (
+        "2.7",
+        "Pending | account closed | RequiresAction",
+        By(&["refund: Sent + AccountClosed", "refund: RequiresAction + PayOut"]),
+    ),
+    (
+        "2.7",
+        "Pending, RequiresAction | closed, failed | Failed",
+        By(&["refund: Open + RefundRefused", "refund: RequiresAction + ActionDue", "refund: Sending + RefundGaveUp"]),
+    ),
+    (
+        "2.7",
+        "Requested, ApprovalPending, Pending(cancellable) | cancel | Cancelled",
+        By(&["refund: ApprovalPending + CancelRefund", "refund: Pending + CancelRefund"]),
+    ),
+    ("2.7", "Succeeded | bank returns it | Reversed", By(&["refund: Succeeded + Bounced"])),
+    (
+        "2.7",
+        "Sending | attempt only authorised | void instead",
+        By(&["payment.attempt: Holding + Release", "payment.attempt: Holding + Stop"]),
+    ),
+    ("2.7", "T15: failed, later success | Succeeded", By(&["refund: Negative + Repaid"])),
+    ("2.10", "Draft -> Placed", By(&["order.life: New + Place"])),
+    (
+        "2.10",
+        "Placed -> Expired",
+        By(&["order.life: Placed + PaymentDue", "order.life: Cancelling + Cleared"]),
+    ),
+    (
+        "2.10",
+        "Placed -> Cancelling",
+        By(&[
+            "order.life: Placed + Cancel",
+            "order.life: Placed + TurnedDown",
+            "order.life: Placed + Unfillable",
+            "order.life: Placed + PaymentDue",
+        ]),
+    ),
+    (
+        "2.10",
+        "Cancelling -> Cancelled, Rejected",
+        By(&["order.life: Cancelling + Cleared", "order.life: Cancelling + Watch", "payment.attempt: Captured + GiveBack"]),
+    ),
+    ("2.10", "Cancelling -> Completed", By(&["order.life: Cancelling + Done"])),
+    ("2.10", "Placed -> Completed", By(&["order.life: Placed + Done"])),
+    ("2.10", "Completed -> Closed", By(&["order.life: Completed + WindowDue"])),
+    (
+        "2.10a",
+        "HandedOver, Delivered | request return | Returning -> ReturnedToSender",
+        By(&[
+            "order.life: Whole + RequestReturn",
+            "order.life: Cancelling + RequestReturn",
+            "dispatch.parcel: HandedOver + Recall",
+            "dispatch.parcel: Delivered + Recall",
+        ]),
+    ),
+    ("2.10a", "Completed -> Cancelling{Returned} -> Cancelled", By(&["order.life: Whole + RequestReturn", "order.life: Cancelling + Cleared"])),
+];
+
+/// Rows of the machines that the tables of the specification do not speak of, and why they are there.
+const BESIDES: &[(&str, &str)] = &[
+    ("payment.attempt: Pending + AskAgain", "no state waits for a message that can be lost (R5)"),
+    ("payment.attempt: Early + HoldReleased", "an authorisation that was never heard of is gone"),
+    ("payment.attempt: Early + HoldExpired", "an authorisation that was never heard of is gone"),
+    ("payment.attempt: Capturing + AnswerDue", "no state waits for a message that can be lost (R5)"),
+    ("payment.attempt: Negative + Authorised", "an authorisation that nobody wants is released"),
+    ("dispatch.parcel: Released + PackDue", "no state waits for ever (R5)"),
+    ("dispatch.parcel: ReadyToHandOver + Booked", "the label"),
+    ("dispatch.parcel: ReadyToHandOver + BookingRefused", "the label"),
+    ("dispatch.parcel: Unreserving + AnswerDue", "no state waits for a message that can be lost (R5)"),
+    ("dispatch.parcel: HandedOver + ConsumeRefused", "the stock"),
+    ("dispatch.parcel: Lost + DeliveredTo", "what was lost turns up"),
+];
+
+#[test]
+fn every_row_of_the_specification_is_carried_or_its_absence_explained() {
+    let graphs = physical(Physical::default()).unwrap().graphs();
+    let mut rows = Vec::new();
+    for (place, graph) in &graphs {
+        for row in graph.rows {
+            rows.push(format!("{place}: {} + {}", row.from_name, graph.inputs[usize::from(row.on)].name));
+        }
+    }
+    let mut wrong = Vec::new();
+    let mut named = Vec::new();
+    for (section, spec, is) in SPEC {
+        match is {
+            By(by) => {
+                if by.is_empty() {
+                    wrong.push(format!("{section} «{spec}» is carried by nothing"));
+                }
+                for row in by.iter().filter(|row| !rows.iter().any(|r| r == *row)) {
+                    wrong.push(format!("{section} «{spec}»: no table has the row {row}"));
+                }
+                named.extend(by.iter().copied());
+            }
+            Not(why) if why.is_empty() => wrong.push(format!("{section} «{spec}» is absent, and why?")),
+            Not(_) => {}
+        }
+    }
+    named.extend(BESIDES.iter().map(|(row, _)| *row));
+    wrong.extend(BESIDES.iter().filter(|(row, _)| !rows.iter().any(|r| r == row)).map(|(row, _)| format!("no table has the row {row}")));
+    for row in rows.iter().filter(|row| !named.contains(&row.as_str())) {
+        wrong.push(format!("{row} is in a table, and neither in the specification nor explained"));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
