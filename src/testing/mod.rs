@@ -1,3 +1,15 @@
 //! What tests need: a store's conformance kit, sandboxes with books of their own, and a virtual clock.
+//!
+//! A sandbox keeps its books in a file beside the store, written before it answers and never derived from what the
+//! engine believes: after a crash the two can be compared.
 
 pub mod conformance;
+mod ledger_file;
+mod sandbox;
+mod virtual_env;
+
+pub use sandbox::{
+    Fault, FaultPlan, GatewayTotals, SandboxCarrier, SandboxGateway, SandboxInventory, SandboxNotifier,
+    SandboxScorer,
+};
+pub use virtual_env::VirtualEnv;

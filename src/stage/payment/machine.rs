@@ -291,6 +291,7 @@ data! {
         /** The channel. */ channel: Channel,
         /** Its reference, if it gave one. */ reference: Option<String>,
         /** What was asked for. */ amount: Money,
+        /** Whether it is known to be authorised, so that only more than that is news. */ held: bool,
     }
     /// Closes an attempt, so that it can take no money any more.
     Close { /** The channel. */ channel: Channel, /** Its reference, if it gave one. */ reference: Option<String> }
@@ -649,7 +650,7 @@ impl On<CloseDue> for Closing {
     }
 }
 
-fn inquire<R: Row<M = M>>(what: &Try, n: u32, cx: &mut Cx<'_, R>)
+fn inquire<R: Row<M = M>>(what: &Try, n: u32, held: bool, cx: &mut Cx<'_, R>)
 where
     Inquire: EmittedBy<R>,
 {
@@ -657,13 +658,14 @@ where
         channel: what.channel.clone(),
         reference: what.reference.clone(),
         amount: what.money(cx),
+        held,
     };
     cx.want_nth(n, ask);
 }
 
 impl On<CloseRefused> for Closing {
     fn on(&self, _: &CloseRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        inquire(&self.what, 0, cx);
+        inquire(&self.what, 0, false, cx);
         stay(Closing { refused: true, ..self.clone() })
     }
 }
@@ -677,7 +679,7 @@ impl On<NotThere> for Closing {
 impl On<AskAgain> for Unknown {
     fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let asked = self.asked.saturating_add(1);
-        inquire(&self.what, asked, cx);
+        inquire(&self.what, asked, false, cx);
         if asked > cx.policy().inquiries {
             cx.hold("reconcile", "the channel does not say what became of a payment");
             return until(cx.after_ms(cx.policy().reconcile_ms), Stuck { what: self.what.clone() });
@@ -698,7 +700,7 @@ impl On<NotThere> for Unknown {
 impl On<AskAgain> for Pending {
     fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let asked = self.asked.saturating_add(1);
-        inquire(&self.what, asked, cx);
+        inquire(&self.what, asked, false, cx);
         if asked > cx.policy().inquiries {
             cx.hold("reconcile", "a payment has been pending for too long");
             return until(cx.after_ms(cx.policy().reconcile_ms), Stuck { what: self.what.clone() });
@@ -709,7 +711,7 @@ impl On<AskAgain> for Pending {
 }
 impl On<AskAgain> for Stuck {
     fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        inquire(&self.what, u32::MAX, cx);
+        inquire(&self.what, u32::MAX, false, cx);
         until(cx.after_ms(cx.policy().reconcile_ms), self.clone())
     }
 }
@@ -1029,7 +1031,7 @@ impl On<AnswerDue> for Capturing {
 impl On<AskAgain> for CaptureUnknown {
     fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let asked = self.asked.saturating_add(1);
-        inquire(&self.what, asked, cx);
+        inquire(&self.what, asked, true, cx);
         if asked == cx.policy().inquiries {
             cx.hold("reconcile", "the channel does not say what became of a capture");
         }
@@ -1050,7 +1052,7 @@ impl On<AnswerDue> for Voiding {
 impl On<VoidRefused> for Voiding {
     fn on(&self, e: &VoidRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         cx.hold("void_refused", format!("the channel keeps an authorisation: {}", e.code));
-        inquire(&self.what, 0, cx);
+        inquire(&self.what, 0, true, cx);
         stay(self.clone())
     }
 }

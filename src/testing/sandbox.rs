@@ -1,0 +1,715 @@
+//! Sandboxes: adapters that keep books of their own, and fail as they are told to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::ledger_file::LedgerFile;
+use crate::gateway::{
+    CarrierAdapter, InventoryAdapter, Notice, Notifier, PaymentGateway, Repeats, RiskScorer, Ticket,
+};
+use crate::id::{Channel, Key};
+use crate::machine::{Effect, Reply};
+use crate::money::Money;
+use crate::stage::dispatch::{
+    Book, Booked, Consume, Consumed, InStock, NoNews, Reserve, Short, Track, Unreserve, Unreserved,
+};
+use crate::stage::payment::{
+    Authorised, Capture, CaptureRefused, Charge, Close, DeclineClass, Gone, HoldReleased, Inquire, NotThere, Paid,
+    Refused, StillHeld, Void, VoidRefused,
+};
+use crate::stage::refund::{InquireRefund, RefundMissing, RefundRefused, Repaid, SendBack};
+use crate::stage::review::{Score, Scored};
+
+type Answer<X> = Reply<<X as Effect>::Done, <X as Effect>::Declined>;
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// It is provably not sent.
+    NotSent,
+    /// It is carried out, and the answer is lost.
+    LoseAnswer,
+    /// It never arrives, and nobody can tell.
+    LoseCall,
+    /// The outside is busy: ask again.
+    Later,
+    /// It is refused.
+    Decline,
+    /// The adapter panics.
+    Panic,
+}
+
+/// Which call goes wrong, and how: `(order, instance, attempt number from 1 of that kind of call)`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FaultPlan {
+    planned: BTreeMap<(String, u32, &'static str, u32), Fault>,
+    chances: Vec<(u32, Fault)>,
+    seed: u64,
+}
+
+impl FaultPlan {
+    /// Plans a fault: the `nth` call (from 1) of `operation` (`charge`, `capture`, `refund`, ..) for an instance of an
+    /// order.
+    #[must_use]
+    pub fn fault(
+        mut self,
+        order: &str,
+        instance: u32,
+        operation: &'static str,
+        nth: u32,
+        fault: Fault,
+    ) -> Self {
+        self.planned.insert((order.to_owned(), instance, operation, nth), fault);
+        self
+    }
+
+    /// Lets faults happen by chance, each so many times in a thousand calls. The seed and the call decide, so the same
+    /// run fails the same way.
+    #[must_use]
+    pub fn by_chance(mut self, seed: u64, per_mille: &[(u32, Fault)]) -> Self {
+        self.seed = seed;
+        self.chances = per_mille.to_vec();
+        self
+    }
+
+    fn pick(&self, ticket: &Ticket, operation: &'static str, nth: u32) -> Fault {
+        let order = ticket.order.order.as_str();
+        let key = (order.to_owned(), ticket.instance.0, operation, nth);
+        if let Some(fault) = self.planned.get(&key) {
+            return *fault;
+        }
+        if self.chances.is_empty() {
+            return Fault::None;
+        }
+        let mut h = crate::machine::graph::Fnv::new();
+        h.number(self.seed);
+        h.text(ticket.key.as_str());
+        h.text(operation);
+        h.number(u64::from(nth));
+        // The low bits of FNV are its weak ones.
+        let mut roll = u32::try_from((h.0 >> 20) % 1000).unwrap_or_default();
+        for (per_mille, fault) in &self.chances {
+            if roll < *per_mille {
+                return *fault;
+            }
+            roll -= per_mille;
+        }
+        Fault::None
+    }
+}
+
+/// A line of the gateway's books.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line {
+    op: String,
+    order: String,
+    instance: Key,
+    key: String,
+    channel: Channel,
+    amount: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<Key>,
+}
+
+#[derive(Debug, Clone)]
+struct Attempt {
+    channel: Channel,
+    amount: Money,
+    captured: bool,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct GatewayBooks {
+    file: LedgerFile,
+    plan: FaultPlan,
+    calls: BTreeMap<(String, &'static str), u32>,
+    /// Attempts by order and instance.
+    attempts: BTreeMap<(String, Key), Attempt>,
+    /// Operations by key: the second one under a key moves nothing.
+    done: BTreeMap<String, Line>,
+    declined: BTreeSet<String>,
+    movements: BTreeMap<(String, Key, String), u64>,
+    captured: BTreeMap<Channel, i64>,
+    refunded: BTreeMap<Channel, i64>,
+}
+
+/// What the gateway moved, by its own books.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct GatewayTotals {
+    /// Minor units taken, by channel.
+    pub captured_minor: BTreeMap<String, i64>,
+    /// Minor units given back, by channel.
+    pub refunded_minor: BTreeMap<String, i64>,
+    /// Movements beyond one per order, instance and operation.
+    pub duplicate_effects: u64,
+}
+
+/// A payment provider with books of its own.
+#[derive(Debug)]
+pub struct SandboxGateway {
+    books: Mutex<GatewayBooks>,
+}
+
+impl SandboxGateway {
+    /// A gateway; its books are in a file where a path is given, and in memory otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or holds something else.
+    pub fn open(path: Option<&Path>) -> io::Result<Self> {
+        let (file, lines) = LedgerFile::open::<Line>(path)?;
+        let mut books = GatewayBooks { file, ..GatewayBooks::default() };
+        for line in lines {
+            books.enter(&line);
+        }
+        Ok(Self { books: Mutex::new(books) })
+    }
+
+    /// A gateway that fails as planned.
+    #[must_use]
+    pub fn failing(self, plan: FaultPlan) -> Self {
+        lock(&self.books).plan = plan;
+        self
+    }
+
+    /// What it moved.
+    #[must_use]
+    pub fn totals(&self) -> GatewayTotals {
+        let b = lock(&self.books);
+        let named = |m: &BTreeMap<Channel, i64>| {
+            m.iter().filter(|(_, n)| **n != 0).map(|(c, n)| (c.to_string(), *n)).collect()
+        };
+        GatewayTotals {
+            captured_minor: named(&b.captured),
+            refunded_minor: named(&b.refunded),
+            duplicate_effects: b.movements.values().map(|n| n.saturating_sub(1)).sum(),
+        }
+    }
+
+    /// What it moved for one order: taken and given back, in minor units.
+    #[must_use]
+    pub fn moved(&self, order: &crate::id::OrderKey) -> (i64, i64) {
+        let name = order.to_string();
+        let b = lock(&self.books);
+        let sum = |ops: &[&str]| {
+            b.done
+                .values()
+                .filter(|l| l.order == name && ops.contains(&l.op.as_str()))
+                .fold(0, |n: i64, l| n.saturating_add(l.amount.minor()))
+        };
+        (sum(&["charge", "capture"]), sum(&["refund"]))
+    }
+
+    /// Carries an operation out under its key, with the fault that is planned for the call.
+    fn run<T>(
+        &self,
+        ticket: &Ticket,
+        operation: &'static str,
+        act: impl FnOnce(&mut GatewayBooks) -> io::Result<T>,
+    ) -> Result<T, Refusal> {
+        let mut b = lock(&self.books);
+        let nth = b.call(ticket, operation);
+        let fault = b.plan.pick(ticket, operation, nth);
+        let done = match fault {
+            Fault::NotSent => return Err(Refusal::NotSent("the line is down".to_owned())),
+            Fault::LoseCall => return Err(Refusal::Unknown("no answer".to_owned())),
+            Fault::Later => return Err(Refusal::Later),
+            Fault::Decline => return Err(Refusal::Declined),
+            Fault::Panic => {
+                drop(b);
+                panic!("the sandbox was told to panic");
+            }
+            Fault::None | Fault::LoseAnswer => act(&mut b),
+        };
+        match (done, fault) {
+            // Nothing is answered that the books do not hold.
+            (Err(e), _) => Err(Refusal::NotSent(format!("the sandbox cannot write its books: {e}"))),
+            (Ok(_), Fault::LoseAnswer) => Err(Refusal::Unknown("the answer was lost".to_owned())),
+            (Ok(value), _) => Ok(value),
+        }
+    }
+}
+
+enum Refusal {
+    NotSent(String),
+    Unknown(String),
+    Later,
+    Declined,
+}
+
+impl Refusal {
+    fn reply<D, N>(self, declined: N) -> Reply<D, N> {
+        match self {
+            Refusal::NotSent(why) => Reply::NotSent(why),
+            Refusal::Unknown(why) => Reply::Unknown(why),
+            Refusal::Later => Reply::Later(Duration::from_secs(1)),
+            Refusal::Declined => Reply::Declined(declined),
+        }
+    }
+}
+
+impl GatewayBooks {
+    fn call(&mut self, ticket: &Ticket, operation: &'static str) -> u32 {
+        let n = self.calls.entry((format!("{}#{}", ticket.order, ticket.instance), operation)).or_default();
+        *n = n.saturating_add(1);
+        *n
+    }
+
+    fn enter(&mut self, line: &Line) {
+        let at = (line.order.clone(), line.attempt.unwrap_or(line.instance));
+        let add = |m: &mut BTreeMap<Channel, i64>| {
+            let n = m.entry(line.channel.clone()).or_default();
+            *n = n.saturating_add(line.amount.minor());
+        };
+        let fresh = || Attempt {
+            channel: line.channel.clone(),
+            amount: line.amount,
+            captured: false,
+            closed: false,
+        };
+        let mut moved = false;
+        match line.op.as_str() {
+            "charge" => {
+                self.attempts.entry(at).or_insert_with(fresh).captured = true;
+                add(&mut self.captured);
+                moved = true;
+            }
+            "authorise" => {
+                self.attempts.entry(at).or_insert_with(fresh);
+            }
+            "capture" => {
+                self.attempts.entry(at).or_insert_with(fresh).captured = true;
+                add(&mut self.captured);
+                moved = true;
+            }
+            "refund" => {
+                add(&mut self.refunded);
+                moved = true;
+            }
+            "close" | "void" => self.attempts.entry(at).or_insert_with(fresh).closed = true,
+            _ => {}
+        }
+        if moved {
+            let key = (line.order.clone(), line.instance, line.op.clone());
+            let n = self.movements.entry(key).or_default();
+            *n = n.saturating_add(1);
+        }
+        self.done.insert(line.key.clone(), line.clone());
+    }
+
+    /// Writes a line before anything is answered.
+    fn write(&mut self, line: Line) -> io::Result<()> {
+        self.file.append(&line)?;
+        self.enter(&line);
+        Ok(())
+    }
+
+    fn line(op: &str, ticket: &Ticket, channel: &Channel, amount: Money) -> Line {
+        Line {
+            op: op.to_owned(),
+            order: ticket.order.to_string(),
+            instance: ticket.instance,
+            key: ticket.key.to_string(),
+            channel: channel.clone(),
+            amount,
+            attempt: None,
+        }
+    }
+}
+
+fn reference(ticket: &Ticket, instance: Key) -> String {
+    format!("pay-{}-{instance}", ticket.order.order)
+}
+
+fn refused(code: &str) -> Refused {
+    Refused { class: DeclineClass::Soft, code: code.to_owned() }
+}
+
+fn paid(ticket: &Ticket, channel: &Channel, amount: Money) -> Paid {
+    Paid {
+        channel: channel.clone(),
+        reference: reference(ticket, ticket.instance),
+        amount,
+        more_allowed: false,
+    }
+}
+
+fn authorised(ticket: &Ticket, channel: &Channel, amount: Money) -> Authorised {
+    Authorised {
+        channel: channel.clone(),
+        reference: reference(ticket, ticket.instance),
+        amount,
+        expires_at: None,
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for SandboxGateway {
+    fn repeats(&self) -> Repeats {
+        Repeats::Idempotent { key_ttl: Duration::from_secs(24 * 3600) }
+    }
+
+    async fn charge(&self, charge: Charge, ticket: &Ticket) -> Answer<Charge> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let done = self.run(ticket, "charge", |b| {
+            if b.declined.contains(ticket.key.as_str()) || b.attempts.get(&at).is_some_and(|a| a.closed) {
+                return Ok(false);
+            }
+            if let Some(held) = b.done.get(ticket.key.as_str()) {
+                return Ok(held.amount == charge.amount);
+            }
+            let op = if charge.capture { "charge" } else { "authorise" };
+            b.write(GatewayBooks::line(op, ticket, &charge.channel, charge.amount))?;
+            Ok(true)
+        });
+        match done {
+            Ok(true) if charge.capture => Reply::Done(paid(ticket, &charge.channel, charge.amount).into()),
+            Ok(true) => Reply::Done(authorised(ticket, &charge.channel, charge.amount).into()),
+            Ok(false) => Reply::Declined(refused("closed")),
+            Err(Refusal::Declined) => {
+                lock(&self.books).declined.insert(ticket.key.to_string());
+                Reply::Declined(refused("do_not_honour"))
+            }
+            Err(other) => other.reply(refused("refused")),
+        }
+    }
+
+    async fn inquire(&self, inquire: Inquire, ticket: &Ticket) -> Answer<Inquire> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        match self.run(ticket, "inquire", |b| Ok(b.attempts.get(&at).cloned())) {
+            Ok(None) => Reply::Done(NotThere.into()),
+            Ok(Some(a)) if a.captured => Reply::Done(paid(ticket, &a.channel, a.amount).into()),
+            Ok(Some(a)) if a.closed => Reply::Done(Gone.into()),
+            Ok(Some(_)) if inquire.held => Reply::Done(StillHeld.into()),
+            Ok(Some(a)) => Reply::Done(authorised(ticket, &a.channel, a.amount).into()),
+            Err(other) => other.reply(refused("refused")),
+        }
+    }
+
+    async fn close(&self, close: Close, ticket: &Ticket) -> Answer<Close> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let done = self.run(ticket, "close", |b| {
+            if let Some(a) = b.attempts.get(&at).filter(|a| a.captured) {
+                return Ok(Some(a.clone()));
+            }
+            let none = Money::zero(b.attempts.get(&at).map_or_else(euro, |a| a.amount.currency()));
+            b.write(GatewayBooks::line("close", ticket, &close.channel, none))?;
+            Ok(None)
+        });
+        match done {
+            Ok(Some(a)) => Reply::Done(paid(ticket, &a.channel, a.amount).into()),
+            Ok(None) => Reply::Done(Gone.into()),
+            Err(other) => other.reply(crate::stage::payment::CloseRefused { code: "refused".to_owned() }),
+        }
+    }
+
+    async fn capture(&self, capture: Capture, ticket: &Ticket) -> Answer<Capture> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let done = self.run(ticket, "capture", |b| {
+            if b.done.contains_key(ticket.key.as_str()) {
+                return Ok(true);
+            }
+            let open = b
+                .attempts
+                .get(&at)
+                .is_some_and(|a| !a.closed && !a.captured && capture.amount.minor() <= a.amount.minor());
+            if open {
+                b.write(GatewayBooks::line("capture", ticket, &capture.channel, capture.amount))?;
+            }
+            Ok(open)
+        });
+        let no = |code: &str| CaptureRefused { code: code.to_owned() };
+        match done {
+            Ok(true) => Reply::Done(paid(ticket, &capture.channel, capture.amount).into()),
+            Ok(false) => Reply::Declined(no("not_capturable")),
+            Err(other) => other.reply(no("refused")),
+        }
+    }
+
+    async fn void(&self, void: Void, ticket: &Ticket) -> Answer<Void> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let done = self.run(ticket, "void", |b| {
+            if let Some(a) = b.attempts.get(&at).filter(|a| a.captured) {
+                return Ok(Some(a.clone()));
+            }
+            let none = Money::zero(b.attempts.get(&at).map_or_else(euro, |a| a.amount.currency()));
+            b.write(GatewayBooks::line("void", ticket, &void.channel, none))?;
+            Ok(None)
+        });
+        match done {
+            Ok(Some(a)) => Reply::Done(paid(ticket, &a.channel, a.amount).into()),
+            Ok(None) => Reply::Done(HoldReleased.into()),
+            Err(other) => other.reply(VoidRefused { code: "refused".to_owned() }),
+        }
+    }
+
+    async fn refund(&self, refund: SendBack, ticket: &Ticket) -> Answer<SendBack> {
+        let done = self.run(ticket, "refund", |b| {
+            if let Some(held) = b.done.get(ticket.key.as_str()) {
+                return Ok(held.amount == refund.amount);
+            }
+            let at = (ticket.order.to_string(), refund.attempt);
+            if !b.attempts.get(&at).is_some_and(|a| a.captured) {
+                return Ok(false);
+            }
+            let mut line = GatewayBooks::line("refund", ticket, &refund.channel, refund.amount);
+            line.attempt = Some(refund.attempt);
+            b.write(line)?;
+            Ok(true)
+        });
+        let no = |code: &str| RefundRefused { code: code.to_owned() };
+        match done {
+            Ok(true) => Reply::Done(repaid(ticket, &refund.channel, refund.amount).into()),
+            Ok(false) => Reply::Declined(no("not_captured")),
+            Err(other) => other.reply(no("refused")),
+        }
+    }
+
+    async fn inquire_refund(&self, inquire: InquireRefund, ticket: &Ticket) -> Answer<InquireRefund> {
+        let (order, instance) = (ticket.order.to_string(), ticket.instance);
+        let found = self.run(ticket, "inquire_refund", |b| {
+            Ok(b.done
+                .values()
+                .find(|l| l.op == "refund" && l.order == order && l.instance == instance)
+                .cloned())
+        });
+        match found {
+            Ok(Some(l)) => Reply::Done(repaid(ticket, &l.channel, inquire.amount).into()),
+            Ok(None) => Reply::Done(RefundMissing.into()),
+            Err(other) => other.reply(RefundRefused { code: "refused".to_owned() }),
+        }
+    }
+}
+
+fn euro() -> crate::money::Currency {
+    "EUR".parse().expect("EUR is a currency")
+}
+
+fn repaid(ticket: &Ticket, channel: &Channel, amount: Money) -> Repaid {
+    Repaid {
+        channel: channel.clone(),
+        reference: format!("back-{}-{}", ticket.order.order, ticket.instance),
+        amount,
+    }
+}
+
+/// A line of the warehouse's books.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StockLine {
+    op: String,
+    key: String,
+    order: String,
+    parcel: Key,
+    units: u64,
+}
+
+#[derive(Debug, Default)]
+struct StockBooks {
+    file: LedgerFile,
+    done: BTreeMap<String, StockLine>,
+    short: BTreeSet<String>,
+    counts: BTreeMap<(String, Key, String), u64>,
+}
+
+/// A warehouse with books of its own. It has everything in stock, except for orders that are told short.
+#[derive(Debug)]
+pub struct SandboxInventory {
+    books: Mutex<StockBooks>,
+}
+
+impl SandboxInventory {
+    /// A warehouse; its books are in a file where a path is given, and in memory otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or holds something else.
+    pub fn open(path: Option<&Path>) -> io::Result<Self> {
+        let (file, lines) = LedgerFile::open::<StockLine>(path)?;
+        let mut books = StockBooks { file, ..StockBooks::default() };
+        for line in lines {
+            books.enter(&line);
+        }
+        Ok(Self { books: Mutex::new(books) })
+    }
+
+    /// Lets an order find nothing in stock.
+    pub fn tell_short(&self, order: &str) {
+        lock(&self.books).short.insert(order.to_owned());
+    }
+
+    /// Reserve, consume and release beyond one per parcel.
+    #[must_use]
+    pub fn duplicate_effects(&self) -> u64 {
+        lock(&self.books).counts.values().map(|n| n.saturating_sub(1)).sum()
+    }
+
+    /// How many parcels hold a reservation that was neither consumed nor given back.
+    #[must_use]
+    pub fn reserved(&self) -> usize {
+        let b = lock(&self.books);
+        let has = |order: &str, parcel: Key, op: &str| {
+            b.counts.contains_key(&(order.to_owned(), parcel, op.to_owned()))
+        };
+        b.counts
+            .keys()
+            .filter(|(order, parcel, op)| {
+                op == "reserve" && !has(order, *parcel, "consume") && !has(order, *parcel, "unreserve")
+            })
+            .count()
+    }
+
+    fn run(&self, op: &str, ticket: &Ticket, units: u64) -> io::Result<()> {
+        let mut b = lock(&self.books);
+        if b.done.contains_key(ticket.key.as_str()) {
+            return Ok(());
+        }
+        let line = StockLine {
+            op: op.to_owned(),
+            key: ticket.key.to_string(),
+            order: ticket.order.to_string(),
+            parcel: ticket.instance,
+            units,
+        };
+        b.file.append(&line)?;
+        b.enter(&line);
+        Ok(())
+    }
+}
+
+impl StockBooks {
+    fn enter(&mut self, line: &StockLine) {
+        let n = self.counts.entry((line.order.clone(), line.parcel, line.op.clone())).or_default();
+        *n = n.saturating_add(1);
+        self.done.insert(line.key.clone(), line.clone());
+    }
+}
+
+fn count(units: &[crate::stage::dispatch::Unit]) -> u64 {
+    units.iter().map(|u| u64::from(u.quantity)).sum()
+}
+
+#[async_trait]
+impl InventoryAdapter for SandboxInventory {
+    async fn reserve(&self, reserve: Reserve, ticket: &Ticket) -> Answer<Reserve> {
+        if lock(&self.books).short.contains(ticket.order.order.as_str()) {
+            return Reply::Done(Short { missing: reserve.units }.into());
+        }
+        match self.run("reserve", ticket, count(&reserve.units)) {
+            Ok(()) => Reply::Done(InStock.into()),
+            Err(e) => Reply::NotSent(e.to_string()),
+        }
+    }
+
+    async fn unreserve(&self, unreserve: Unreserve, ticket: &Ticket) -> Answer<Unreserve> {
+        match self.run("unreserve", ticket, count(&unreserve.units)) {
+            Ok(()) => Reply::Done(Unreserved.into()),
+            Err(e) => Reply::NotSent(e.to_string()),
+        }
+    }
+
+    async fn consume(&self, consume: Consume, ticket: &Ticket) -> Answer<Consume> {
+        match self.run("consume", ticket, count(&consume.units)) {
+            Ok(()) => Reply::Done(Consumed.into()),
+            Err(e) => Reply::NotSent(e.to_string()),
+        }
+    }
+}
+
+/// A carrier. It books under the key it is given, and says nothing of its own accord.
+#[derive(Debug, Default)]
+pub struct SandboxCarrier {
+    booked: Mutex<BTreeSet<String>>,
+}
+
+impl SandboxCarrier {
+    /// How many labels were booked.
+    #[must_use]
+    pub fn labels(&self) -> usize {
+        lock(&self.booked).len()
+    }
+}
+
+#[async_trait]
+impl CarrierAdapter for SandboxCarrier {
+    async fn book(&self, _: Book, ticket: &Ticket) -> Answer<Book> {
+        lock(&self.booked).insert(ticket.key.to_string());
+        let number: String = ticket.key.as_str().chars().take(12).collect();
+        Reply::Done(Booked { tracking: format!("TRK-{number}") }.into())
+    }
+
+    async fn track(&self, _: Track, _: &Ticket) -> Answer<Track> {
+        Reply::Done(NoNews.into())
+    }
+}
+
+/// A scorer that answers from a table, and with a default for everyone else. `None` never answers.
+#[derive(Debug)]
+pub struct SandboxScorer {
+    default: Option<u8>,
+    scores: Mutex<BTreeMap<String, u8>>,
+}
+
+impl SandboxScorer {
+    /// Scores everyone the same.
+    #[must_use]
+    pub fn new(default: Option<u8>) -> Self {
+        Self { default, scores: Mutex::default() }
+    }
+
+    /// Scores one order.
+    pub fn score_order(&self, order: &str, score: u8) {
+        lock(&self.scores).insert(order.to_owned(), score);
+    }
+}
+
+#[async_trait]
+impl RiskScorer for SandboxScorer {
+    async fn score(&self, _: Score, ticket: &Ticket) -> Answer<Score> {
+        let held = lock(&self.scores).get(ticket.order.order.as_str()).copied();
+        match held.or(self.default) {
+            Some(score) => Reply::Done(Scored { score, reasons: Vec::new() }.into()),
+            None => Reply::Unknown("the scorer does not answer".to_owned()),
+        }
+    }
+}
+
+/// A notifier that keeps what it hears, and its own place in the feed.
+#[derive(Debug, Default)]
+pub struct SandboxNotifier {
+    heard: Mutex<Vec<(u64, String)>>,
+}
+
+impl SandboxNotifier {
+    /// Positions and orders, in the order in which they came.
+    #[must_use]
+    pub fn heard(&self) -> Vec<(u64, String)> {
+        lock(&self.heard).clone()
+    }
+}
+
+#[async_trait]
+impl Notifier for SandboxNotifier {
+    async fn last(&self) -> u64 {
+        lock(&self.heard).last().map_or(0, |(at, _)| *at)
+    }
+
+    async fn notify(&self, notice: Notice) -> Result<(), String> {
+        lock(&self.heard).push((notice.position, notice.order.to_string()));
+        Ok(())
+    }
+}

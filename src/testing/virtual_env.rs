@@ -1,0 +1,173 @@
+//! Time that moves only when it is told to, and chance that a seed decides.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures::future::BoxFuture;
+use tokio::sync::Notify;
+
+use crate::clock::{Clock, Timestamp};
+use crate::engine::{Busy, Env};
+
+/// An environment on virtual time. The clock stands still until [`set`](Self::set) moves it; [`settled`](Self::settled)
+/// waits until nothing is under way. On a current-thread runtime with a memory store, a seed decides the whole run.
+#[derive(Debug, Clone)]
+pub struct VirtualEnv {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    quiet: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    now: Timestamp,
+    busy: usize,
+    chance: u64,
+    next: u64,
+    sleepers: BTreeMap<(Timestamp, u64), Option<Waker>>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl VirtualEnv {
+    /// Time begins at `now`.
+    #[must_use]
+    pub fn new(now: Timestamp, seed: u64) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(State {
+                    now,
+                    busy: 0,
+                    chance: seed | 1,
+                    next: 0,
+                    sleepers: BTreeMap::new(),
+                }),
+                quiet: Notify::new(),
+            }),
+        }
+    }
+
+    /// Moves the clock to a time, never back, and wakes who waited for it.
+    pub fn set(&self, now: Timestamp) {
+        let mut wake = Vec::new();
+        {
+            let mut s = self.shared.state();
+            s.now = s.now.max(now);
+            let reached = s.now;
+            for ((at, _), waker) in &mut s.sleepers {
+                if *at <= reached {
+                    wake.extend(waker.take());
+                }
+            }
+        }
+        wake.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until nothing is under way.
+    pub async fn settled(&self) {
+        loop {
+            let quiet = self.shared.quiet.notified();
+            tokio::pin!(quiet);
+            quiet.as_mut().enable();
+            if self.shared.state().busy == 0 {
+                return;
+            }
+            quiet.await;
+        }
+    }
+
+    /// The earliest time that anyone sleeps until.
+    #[must_use]
+    pub fn next_sleep(&self) -> Option<Timestamp> {
+        self.shared.state().sleepers.first_key_value().map(|((at, _), _)| *at)
+    }
+}
+
+impl Clock for VirtualEnv {
+    fn now(&self) -> Timestamp {
+        self.shared.state().now
+    }
+}
+
+struct Sleep {
+    shared: Arc<Shared>,
+    id: (Timestamp, u64),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut s = self.shared.state();
+        if s.now >= self.id.0 {
+            s.sleepers.remove(&self.id);
+            return Poll::Ready(());
+        }
+        s.sleepers.insert(self.id, Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.shared.state().sleepers.remove(&self.id);
+    }
+}
+
+impl Env for VirtualEnv {
+    fn now(&self) -> Timestamp {
+        Clock::now(self)
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        let id = {
+            let mut s = self.shared.state();
+            s.next = s.next.wrapping_add(1);
+            (at, s.next)
+        };
+        Box::pin(Sleep { shared: self.shared.clone(), id })
+    }
+
+    fn random(&self) -> u64 {
+        // xorshift64: small, and the same on every machine.
+        let mut s = self.shared.state();
+        s.chance ^= s.chance << 13;
+        s.chance ^= s.chance >> 7;
+        s.chance ^= s.chance << 17;
+        s.chance
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
+    }
+
+    fn busy(&self) -> Busy {
+        self.shared.state().busy += 1;
+        let shared = self.shared.clone();
+        Busy::until(move || {
+            let quiet = {
+                let mut s = shared.state();
+                s.busy = s.busy.saturating_sub(1);
+                s.busy == 0
+            };
+            if quiet {
+                shared.quiet.notify_waiters();
+            }
+        })
+    }
+
+    fn wakes(&self) -> bool {
+        false
+    }
+}
