@@ -180,6 +180,11 @@ impl SandboxGateway {
         Ok(Self { books: Mutex::new(books) })
     }
 
+    /// Lets a gateway that is in use fail as planned from now on.
+    pub fn plan(&self, plan: FaultPlan) {
+        lock(&self.books).plan = plan;
+    }
+
     /// A gateway that fails as planned.
     #[must_use]
     pub fn failing(self, plan: FaultPlan) -> Self {

@@ -146,6 +146,8 @@ pub struct Try {
     pub channel: Channel,
     /// What it shall take, in minor units.
     pub amount_minor: i64,
+    /// When it was asked for.
+    pub started_at: Timestamp,
     /// The channel's reference, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
@@ -531,6 +533,11 @@ fn wanted<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
     }
 }
 
+/// What the customer has not paid yet, in minor units.
+fn missing<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
+    cx.order().total().minor().saturating_sub(cx.books().kept())
+}
+
 impl Decide<Start> for New {
     fn decide(&self, c: &Start, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         if !wanted(cx) {
@@ -551,6 +558,7 @@ impl Decide<Start> for New {
             tender: c.tender,
             channel: c.channel.clone().unwrap_or_else(|| tender.channel.clone()),
             amount_minor: tender.amount_minor,
+            started_at: cx.now(),
             reference: None,
         };
         cx.want(Charge {
@@ -785,9 +793,9 @@ impl On<Paid> for Early {
             captured_minor: amount_minor,
             at: cx.occurred(),
             late: false,
-            unwanted: !wanted(cx),
+            unwanted: !wanted(cx) || e.amount == expected && amount_minor > missing(cx),
         };
-        if !wanted(cx) {
+        if captured.unwanted {
             cx.post(P5 { channel: e.channel.clone(), amount_minor });
             cx.ask(what.back(cx.key(), amount_minor, Source::Suspense));
             return to(captured);

@@ -1,0 +1,324 @@
+//! The figures, from the store and the sandboxes' books alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use consign::journal::{Desk, read_entry};
+use consign::machine::Life;
+use consign::pipeline::lifecycle::{Cause, lifecycle};
+use consign::pipeline::{Phase, Progress};
+use consign::stage::dispatch::{Trip, parcel};
+use consign::stage::payment::attempt;
+use consign::stage::review::case;
+use consign::store::{Bytes, Hash, Position};
+use serde::Serialize;
+
+use crate::World;
+
+/// The replay in figures. Amounts are minor units of BRL, times are seconds.
+#[derive(Debug, Default, Serialize)]
+pub struct Figures {
+    orders: u64,
+    by_status: BTreeMap<&'static str, u64>,
+    by_phase: BTreeMap<&'static str, u64>,
+    captured_minor: BTreeMap<String, i64>,
+    refunded_minor: BTreeMap<String, i64>,
+    zero_tenders: u64,
+    tiers: Tiers,
+    parcels: u64,
+    late: u64,
+    percentiles: Percentiles,
+    gateway: consign::testing::GatewayTotals,
+    balances: BTreeMap<&'static str, i64>,
+    parked: u64,
+    transitions: u64,
+    commits: u64,
+    elapsed_s: f64,
+    orders_per_s: f64,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Tiers {
+    auto: u64,
+    one: u64,
+    two: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Percentiles {
+    purchase_to_approval: P,
+    approval_to_carrier: P,
+    carrier_to_customer: P,
+    purchase_to_customer: P,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct P {
+    p50: i64,
+    p90: i64,
+    p99: i64,
+}
+
+impl P {
+    /// Nearest rank.
+    fn of(mut all: Vec<i64>) -> Self {
+        all.sort_unstable();
+        let at = |percent: usize| {
+            let rank = (percent * all.len()).div_ceil(100).max(1) - 1;
+            all.get(rank).copied().unwrap_or(0)
+        };
+        Self { p50: at(50), p90: at(90), p99: at(99) }
+    }
+}
+
+const ACCOUNTS: &[&str] =
+    &["psp", "cust", "refund_due", "suspense", "earned", "dispute", "fee", "loss", "hold", "hold_contra"];
+
+/// Adds the time of this run to that of the runs before it on the same store.
+pub fn remember_elapsed(path: Option<&Path>, elapsed: Duration) -> Result<(), String> {
+    let before = elapsed_before(path);
+    match path {
+        Some(path) => std::fs::write(path, format!("{:.3}", before + elapsed.as_secs_f64())).map_err(|e| e.to_string()),
+        None => {
+            LAST_MS.store(elapsed.as_millis().try_into().unwrap_or(u64::MAX), std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        }
+    }
+}
+
+/// The time of the only run that a memory store can have.
+static LAST_MS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+fn elapsed_before(path: Option<&Path>) -> f64 {
+    match path {
+        Some(path) => std::fs::read_to_string(path).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0.0),
+        None => LAST_MS.load(std::sync::atomic::Ordering::Relaxed) as f64 / 1000.0,
+    }
+}
+
+#[derive(Default)]
+struct Samples {
+    purchase_to_approval: Vec<i64>,
+    approval_to_carrier: Vec<i64>,
+    carrier_to_customer: Vec<i64>,
+    purchase_to_customer: Vec<i64>,
+}
+
+pub async fn figures(world: &World) -> Result<Figures, String> {
+    let text = |e: &dyn std::fmt::Display| e.to_string();
+    let desk = Desk::new(Arc::new(crate::drive::pipeline()?)).map_err(|e| text(&e))?;
+    let mut f = Figures { gateway: world.gateway.totals(), ..Figures::default() };
+    f.balances = ACCOUNTS.iter().map(|a| (*a, 0)).collect();
+    let mut samples = Samples::default();
+    let mut policies: BTreeMap<Hash, Bytes> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = world.store.scan(after.clone(), 500, false).await.map_err(|e| text(&e))?;
+        let Some(end) = page.last() else { break };
+        after = Some(end.order.clone());
+        for brief in page {
+            let stored = world.store.load(&brief.order).await.map_err(|e| text(&e))?;
+            let stored = stored.ok_or("an order vanished")?;
+            for hash in desk.policies_of(&stored.document).map_err(|e| text(&e))? {
+                if let std::collections::btree_map::Entry::Vacant(slot) = policies.entry(hash)
+                    && let Some(body) = world.store.policy(&hash).await.map_err(|e| text(&e))?
+                {
+                    slot.insert(body);
+                }
+            }
+            let progress = desk.open(&stored, &policies).map_err(|e| format!("{}: {e}", brief.order))?;
+            f.parked += u64::from(!progress.holds.is_empty());
+            f.commits += progress.version;
+            f.add(&desk, &progress, &mut samples);
+        }
+    }
+    let mut at = Position(0);
+    loop {
+        let page = world.store.feed(at, 1000).await.map_err(|e| text(&e))?;
+        let Some(end) = page.last() else { break };
+        at = end.position;
+        for item in &page {
+            let entry = read_entry(&item.entry.body).map_err(|e| text(&e))?;
+            f.transitions += entry.states.len() as u64;
+        }
+    }
+    f.percentiles = Percentiles {
+        purchase_to_approval: P::of(samples.purchase_to_approval),
+        approval_to_carrier: P::of(samples.approval_to_carrier),
+        carrier_to_customer: P::of(samples.carrier_to_customer),
+        purchase_to_customer: P::of(samples.purchase_to_customer),
+    };
+    f.elapsed_s = elapsed_before(world.clock.as_deref());
+    f.orders_per_s = (f.orders as f64 / f.elapsed_s.max(0.001) * 10.0).round() / 10.0;
+    Ok(f)
+}
+
+fn trip(state: &parcel::State) -> &Trip {
+    match state {
+        parcel::State::Planned(s) => &s.trip,
+        parcel::State::Reserving(s) => &s.trip,
+        parcel::State::Backordered(s) => &s.trip,
+        parcel::State::Reserved(s) => &s.trip,
+        parcel::State::OnHold(s) => &s.trip,
+        parcel::State::Released(s) => &s.trip,
+        parcel::State::ReadyToHandOver(s) => &s.trip,
+        parcel::State::CancelRequested(s) => &s.trip,
+        parcel::State::Unreserving(s) => &s.trip,
+        parcel::State::Cancelled(s) => &s.trip,
+        parcel::State::HandedOver(s) => &s.trip,
+        parcel::State::Lost(s) => &s.trip,
+        parcel::State::Delivered(s) => &s.trip,
+        parcel::State::Returning(s) => &s.trip,
+        parcel::State::ReturnedToSender(s) => &s.trip,
+    }
+}
+
+/// The order's end in the data's words, read from its own state.
+fn status(desk: &Desk, p: &Progress, out: bool) -> &'static str {
+    match p.life() {
+        Life::Completed | Life::Closed => "delivered",
+        Life::Cancelling => "cancelling",
+        Life::Ended => match desk.pipeline().state::<lifecycle::M>(p, 1) {
+            Some(lifecycle::State::Cancelled(s)) if s.cause == Cause::Unfillable => "unavailable",
+            _ => "canceled",
+        },
+        _ if out => "shipped",
+        _ if p.proofs().contains(&"approved.dispatch") => "approved",
+        _ => "created",
+    }
+}
+
+impl Figures {
+    fn add(&mut self, desk: &Desk, p: &Progress, samples: &mut Samples) {
+        let pipeline = desk.pipeline();
+        self.orders += 1;
+        let phase: Phase = p.phase();
+        *self.by_phase.entry(phase.name()).or_default() += 1;
+        for channel in p.books.channels() {
+            let add = |m: &mut BTreeMap<String, i64>, minor: i64| {
+                if minor != 0 {
+                    *m.entry(channel.to_string()).or_default() += minor;
+                }
+            };
+            add(&mut self.captured_minor, p.books.captured(Some(&channel)));
+            add(&mut self.refunded_minor, p.books.refunded(Some(&channel)));
+        }
+        for (account, minor) in p.books.balances() {
+            *self.balances.entry(account.name()).or_default() += minor;
+        }
+        let attributes = p.order.attributes();
+        let number = |key: &str| attributes.get(key).and_then(|v| v.trim_start_matches("at ").parse::<i64>().ok());
+        self.zero_tenders += number("zero_tenders").and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+
+        let (mut carrier, mut customer, mut approval, mut out) = (None, None, None, false);
+        for (place, key, state) in pipeline.instances(p) {
+            if let Some(s) = pipeline.state_at::<parcel::M>(p, place, key) {
+                let t = trip(s);
+                carrier = carrier.max(t.handed_over_at);
+                customer = customer.max(t.delivered_at);
+                self.parcels += u64::from(t.handed_over_at.is_some());
+                out |= state == "HandedOver";
+            }
+            if let Some(attempt::State::Captured(s)) = pipeline.state_at::<attempt::M>(p, place, key) {
+                approval = approval.max(Some(s.what.started_at));
+            }
+            if let Some(s) = pipeline.state_at::<case::M>(p, place, key) {
+                match approvals(s) {
+                    0 => self.tiers.auto += 1,
+                    1 => self.tiers.one += 1,
+                    _ => self.tiers.two += 1,
+                }
+            }
+        }
+        let status = status(desk, p, out);
+        *self.by_status.entry(status).or_default() += 1;
+        if attributes.contains_key("assumed_carrier") {
+            carrier = None;
+        }
+        if attributes.contains_key("assumed_customer") {
+            customer = None;
+        }
+        let estimate = number("estimate_ms");
+        if let (Some(at), Some(by)) = (customer, estimate) {
+            self.late += u64::from(status == "delivered" && at.millis() > by);
+        }
+        let mut pair = |list: fn(&mut Samples) -> &mut Vec<i64>, from: Option<_>, to: Option<_>| {
+            if let (Some(from), Some(to)) = (from, to) {
+                let to: consign::clock::Timestamp = to;
+                list(samples).push(to.seconds_since(from));
+            }
+        };
+        pair(|s| &mut s.purchase_to_approval, Some(p.placed_at), approval);
+        pair(|s| &mut s.approval_to_carrier, approval, carrier);
+        pair(|s| &mut s.carrier_to_customer, carrier, customer);
+        pair(|s| &mut s.purchase_to_customer, Some(p.placed_at), customer);
+    }
+}
+
+fn approvals(state: &case::State) -> u32 {
+    match state {
+        case::State::Scoring(s) => s.file.approvals_needed,
+        case::State::AutoApproved(s) => s.file.approvals_needed,
+        case::State::AutoRejected(s) => s.file.approvals_needed,
+        case::State::Queued(s) => s.file.approvals_needed,
+        case::State::Claimed(s) => s.file.approvals_needed,
+        case::State::PendingSecond(s) => s.file.approvals_needed,
+        case::State::InfoRequested(s) => s.file.approvals_needed,
+        case::State::Snoozed(s) => s.file.approvals_needed,
+        case::State::Escalated(s) => s.file.approvals_needed,
+        case::State::Approved(s) => s.file.approvals_needed,
+        case::State::Rejected(s) => s.file.approvals_needed,
+        case::State::Withdrawn(s) => s.file.approvals_needed,
+    }
+}
+
+fn money(minor: i64) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", minor.abs() / 100, minor.abs() % 100)
+}
+
+/// The figures for people.
+pub fn table(f: &Figures) -> String {
+    let mut s = String::new();
+    let _ = writeln!(s, "{:<24}{:>16}", "orders", f.orders);
+    for (name, n) in &f.by_status {
+        let _ = writeln!(s, "  {name:<22}{n:>16}");
+    }
+    let _ = writeln!(s, "captured, BRL");
+    for (channel, minor) in &f.captured_minor {
+        let _ = writeln!(s, "  {channel:<22}{:>16}", money(*minor));
+    }
+    let _ = writeln!(s, "refunded, BRL");
+    for (channel, minor) in &f.refunded_minor {
+        let _ = writeln!(s, "  {channel:<22}{:>16}", money(*minor));
+    }
+    let _ = writeln!(s, "balances, BRL (Dr +)");
+    for (account, minor) in f.balances.iter().filter(|(_, n)| **n != 0) {
+        let _ = writeln!(s, "  {account:<22}{:>16}", money(*minor));
+    }
+    let t = &f.tiers;
+    let _ = writeln!(s, "{:<24}{:>16}", "reviewed by nobody", t.auto);
+    let _ = writeln!(s, "{:<24}{:>16}", "reviewed by one", t.one);
+    let _ = writeln!(s, "{:<24}{:>16}", "reviewed by two", t.two);
+    let _ = writeln!(s, "{:<24}{:>16}", "parcels handed over", f.parcels);
+    let _ = writeln!(s, "{:<24}{:>16}", "delivered late", f.late);
+    let _ = writeln!(s, "{:<24}{:>10}{:>10}{:>10}", "seconds", "p50", "p90", "p99");
+    let p = &f.percentiles;
+    for (name, p) in [
+        ("purchase to approval", &p.purchase_to_approval),
+        ("approval to carrier", &p.approval_to_carrier),
+        ("carrier to customer", &p.carrier_to_customer),
+        ("purchase to customer", &p.purchase_to_customer),
+    ] {
+        let _ = writeln!(s, "  {name:<22}{:>10}{:>10}{:>10}", p.p50, p.p90, p.p99);
+    }
+    let _ = writeln!(s, "{:<24}{:>16}", "duplicate effects", f.gateway.duplicate_effects);
+    let _ = writeln!(s, "{:<24}{:>16}", "parked", f.parked);
+    let _ = writeln!(s, "{:<24}{:>16}", "transitions", f.transitions);
+    let _ = writeln!(s, "{:<24}{:>16}", "commits", f.commits);
+    let _ = writeln!(s, "{:<24}{:>16.1}", "orders per second", f.orders_per_s);
+    s
+}
