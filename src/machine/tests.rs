@@ -646,8 +646,8 @@ fn every_answer_to_an_effect_becomes_an_input_of_its_machine() {
     assert_eq!(M::exhausted(1, spent), Some(Spent { sent: true }.into()));
     assert_eq!(M::unknown(2, Fault { why: String::new() }), None);
     let done: Told = till::done::Look::from(Nothing).into();
-    assert_eq!(M::input_of(done.0), Some(Nothing.into()));
-    assert_eq!(M::input_of(Box::new("of another machine")), None);
+    assert_eq!(M::input_of(&*done.0), Some(Nothing.into()));
+    assert_eq!(M::input_of(&"of another machine"), None);
     let effect = M::effect_value(&till::Fx::Charge(Charge { minor: 5 }));
     assert_eq!(effect.downcast_ref(), Some(&Charge { minor: 5 }));
     assert_eq!(<Charge as Effect>::NAME, "shop.till/Charge");

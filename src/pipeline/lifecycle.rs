@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Role;
 use crate::machine::{
-    Answer, Cx, Decide, Fold, Goto, Life, Next, On, Row, View, refuse, stay, to, until,
+    Answer, Cx, Decide, Fold, Goto, Life, Next, On, Row, Standing, View, refuse, stay, to, until,
 };
 use crate::stage::proof::{
     Approved, Cancelling as Leaving, Funded, GivesBack, Served, TakesBack, ToDispatch, Wanted,
@@ -176,6 +176,9 @@ pub fn life(state: &State) -> Life {
 
 impl Decide<Place> for New {
     fn decide(&self, _: &Place, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        if !cx.siblings().is_empty() {
+            return refuse("placed_already", "an order has one lifecycle");
+        }
         Ok(until(cx.after_ms(cx.policy().payment_ms), Placed {}))
     }
 }
@@ -206,14 +209,20 @@ impl On<PaymentDue> for Placed {
         until(cx.after_ms(cx.policy().payment_ms), self.clone())
     }
 }
+/// Parcels between the hand-over and their end.
+fn on_the_way(standing: &Standing) -> usize {
+    standing.within("dispatch", &["HandedOver", "Returning"])
+}
 impl Decide<Cancel> for Placed {
     fn decide(&self, c: &Cancel, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         let out = cx.standing().within("dispatch", OUT);
-        if out > 0 {
+        let customer = cx.by().role() == Role::Customer;
+        // People at work may stop the parcels that are not out yet; those that are stay with the customer.
+        if out > 0 && (customer || cx.standing().open("dispatch") == on_the_way(cx.standing())) {
             return refuse("executing", format!("{out} parcels are out: ask for a return"));
         }
         let approved = cx.seen::<Approved<ToDispatch>>().is_some();
-        if approved && cx.by().role() == Role::Customer && !cx.policy().customer_cancels_approved {
+        if approved && customer && !cx.policy().customer_cancels_approved {
             return refuse("approved", "review let it pass: ask the shop");
         }
         Ok(leave(Cause::Asked, &c.reason, cx))

@@ -260,9 +260,13 @@ impl Progress {
     /// The earliest instant that any instance waits for, or an effect is put off to.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let due = self.regions.iter().flat_map(|r| r.iter()).flat_map(|i| i.due.iter().map(|d| d.1));
         let retries = self.wanted.iter().filter_map(|w| w.not_before);
-        due.chain(retries).min()
+        self.next_timer().into_iter().chain(retries).min()
+    }
+
+    /// The earliest instant that any instance waits for.
+    pub(crate) fn next_timer(&self) -> Option<Timestamp> {
+        self.regions.iter().flat_map(|r| r.iter()).flat_map(|i| i.due.iter().map(|d| d.1)).min()
     }
 
     /// The instances of a placement, by position.

@@ -4,5 +4,6 @@
 mod committed;
 mod compile_fail;
 mod diagrams;
+mod examples;
 mod names_and_versions;
 mod tidy;

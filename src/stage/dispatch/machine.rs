@@ -682,7 +682,9 @@ fn earnable<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
         }
     });
     let total = cx.order().total().minor();
-    total.saturating_sub(given).saturating_sub(cx.books().earned())
+    // What was paid again after it was given back is earned all the same.
+    let missing = total.saturating_sub(cx.books().kept());
+    total.saturating_sub(given.min(missing).max(0)).saturating_sub(cx.books().earned())
 }
 fn unearn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
 where

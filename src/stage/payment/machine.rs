@@ -267,7 +267,8 @@ data! {
     /// Everything taken was taken back by the scheme or the bank.
     FailedLate { #[allow(missing_docs)] what: Try }
 
-    /// Starts an attempt. Refused for an unknown tender, for an order that is not wanted any more, and while another
+    /// Starts an attempt to take what the tender asks, or what is still missing if that is less. Refused for an unknown
+    /// tender, when nothing is missing, for an order that is not wanted any more, and while another
     /// attempt may still collect the same tender.
     Start {
         /** Which tender of the order. */ tender: Key,
@@ -554,10 +555,14 @@ impl Decide<Start> for New {
                 format!("attempt {other} has collected tender {} or still may", c.tender),
             );
         }
+        let amount_minor = tender.amount_minor.min(missing(cx));
+        if amount_minor <= 0 {
+            return refuse("nothing_due", "the order is paid in full by other tenders");
+        }
         let what = Try {
             tender: c.tender,
             channel: c.channel.clone().unwrap_or_else(|| tender.channel.clone()),
-            amount_minor: tender.amount_minor,
+            amount_minor,
             started_at: cx.now(),
             reference: None,
         };
@@ -914,18 +919,15 @@ impl On<Paid> for Secured {
         let drawn = if same { amount.min(hold.left()).max(0) } else { 0 };
         let extra = if same { amount.saturating_sub(drawn) } else { 0 };
         let wanted = wanted(cx);
-        let channel = e.channel.clone();
-        if wanted {
-            cx.post(P3 { channel: channel.clone(), amount_minor: drawn });
-        } else {
-            cx.post(P5 { channel: channel.clone(), amount_minor: drawn });
-        }
-        cx.post(P5 { channel, amount_minor: extra });
+        let keep = if wanted { drawn.min(missing(cx)).max(0) } else { 0 };
+        let unwanted = drawn.saturating_add(extra).saturating_sub(keep);
+        cx.post(P3 { channel: e.channel.clone(), amount_minor: keep });
+        cx.post(P5 { channel: e.channel.clone(), amount_minor: unwanted });
         if wanted && extra > 0 {
             cx.hold("mismatch", format!("captured {extra} more than was authorised"));
         }
         let captured_minor = hold.captured_minor.saturating_add(drawn).saturating_add(extra);
-        if extra > 0 || !wanted && drawn > 0 {
+        if unwanted > 0 {
             cx.ask(what.back(cx.key(), captured_minor, Source::Suspense));
         }
         if !wanted && hold.captured_minor > 0 && cx.seen::<GivesBack>().is_some() {

@@ -1,0 +1,217 @@
+//! The examples run as a newcomer runs them, and the replay's figures are those that its data must give.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// An example's binary, built where it is missing.
+fn example(name: &str) -> PathBuf {
+    let me = std::env::current_exe().unwrap();
+    let profile = me.parent().and_then(Path::parent).unwrap();
+    let path = profile.join("examples").join(name);
+    if !path.exists() {
+        let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--example", name]);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().unwrap().success(), "the example {name} does not build");
+    }
+    path
+}
+
+fn run(name: &str, args: &[&str]) -> Output {
+    Command::new(example(name)).args(args).output().unwrap()
+}
+
+fn figures(args: &[&str]) -> Value {
+    let out = run("replay", args);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "replay {args:?} failed: {said}");
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "one JSON object on standard output, and nothing else");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A fresh place for a store, gone with its books when the test ends.
+struct Place(PathBuf);
+impl Place {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("consign-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+    fn store(&self) -> String {
+        format!("sqlite:{}", self.0.join("orders.db").display())
+    }
+}
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn full() -> bool {
+    std::env::var_os("CONSIGN_FULL").is_some()
+}
+
+/// The real order book, where it is there.
+fn order_book() -> Option<PathBuf> {
+    let shared = std::env::var_os("CONSIGN_SHARED").map(PathBuf::from);
+    let shared = shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
+    let folder = shared.join("data/olist");
+    if folder.join("orders.csv.gz").exists() {
+        return Some(folder);
+    }
+    eprintln!("the real order book is not here: its figures are not checked");
+    None
+}
+
+/// What may differ between two runs over the same data: how long they took.
+fn timeless(mut figures: Value) -> Value {
+    let map = figures.as_object_mut().unwrap();
+    map.remove("elapsed_s");
+    map.remove("orders_per_s");
+    figures
+}
+
+fn expect(figures: &Value, wanted: &Value) {
+    for (name, value) in wanted.as_object().unwrap() {
+        assert_eq!(&figures[name], value, "{name}");
+    }
+}
+
+fn expect_sample(f: &Value) {
+    let captured = json!({"boleto": 1_866_049, "credit_card": 6_332_768, "debit_card": 471_061, "voucher": 484_901});
+    let refunded = json!({"boleto": 321_114, "credit_card": 1_289_942, "debit_card": 82_707, "voucher": 39_084});
+    expect(
+        f,
+        &json!({
+            "orders": 320,
+            "by_status": {"approved": 37, "canceled": 47, "created": 7, "delivered": 172, "shipped": 33,
+                          "unavailable": 24},
+            "captured_minor": captured,
+            "refunded_minor": refunded,
+            "gateway": {"captured_minor": captured, "refunded_minor": refunded, "duplicate_effects": 0},
+            "tiers": {"auto": 104, "one": 146, "two": 52},
+            "zero_tenders": 9, "parcels": 239, "late": 15, "parked": 0,
+        }),
+    );
+    assert_eq!(f["by_phase"]["rejected"], 1, "the sample shows an order that review turned down");
+}
+
+fn expect_order_book(f: &Value) {
+    let captured =
+        json!({"credit_card": 84_122_861, "boleto": 19_232_595, "voucher": 2_868_747, "debit_card": 738_333});
+    let refunded =
+        json!({"credit_card": 14_573_565, "boleto": 3_626_688, "voucher": 666_052, "debit_card": 58_098});
+    expect(
+        f,
+        &json!({
+            "orders": 6292,
+            "by_status": {"delivered": 3835, "shipped": 902, "unavailable": 564, "approved": 547, "canceled": 439,
+                          "created": 5},
+            "captured_minor": captured,
+            "refunded_minor": refunded,
+            "gateway": {"captured_minor": captured, "refunded_minor": refunded, "duplicate_effects": 0},
+            "tiers": {"auto": 2857, "one": 3023, "two": 340},
+            "zero_tenders": 2, "late": 332, "parcels": 4862, "parked": 0,
+            "percentiles": {
+                "purchase_to_approval": {"p50": 1163, "p90": 131_599, "p99": 352_327},
+                "approval_to_carrier": {"p50": 172_415, "p90": 533_630, "p99": 1_668_008},
+                "carrier_to_customer": {"p50": 685_328, "p90": 1_769_724, "p99": 3_794_756},
+                "purchase_to_customer": {"p50": 973_357, "p90": 2_146_042, "p99": 4_258_076},
+            },
+            "balances": {"psp": 88_038_133, "earned": -61_333_437, "cust": -26_704_696, "refund_due": 0,
+                         "suspense": 0, "dispute": 0, "fee": 0, "loss": 0, "hold": 0, "hold_contra": 0},
+        }),
+    );
+}
+
+#[test]
+fn quickstart_prints_what_happened() {
+    let out = run("quickstart", &[]);
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for word in ["Captured", "Approved", "Delivered", "Succeeded"] {
+        assert!(said.contains(word), "`{word}` is missing from:\n{said}");
+    }
+}
+
+#[test]
+fn the_bundled_sample_gives_its_figures_on_memory() {
+    expect_sample(&figures(&["--store", "memory", "--json"]));
+}
+
+#[test]
+fn the_bundled_sample_is_killed_and_goes_on_and_a_second_process_prints_the_same() {
+    let place = Place::new("sample");
+    let store = place.store();
+    let args = ["--store", store.as_str(), "--json"];
+    let waits: &[u64] = if full() { &[40, 90, 140, 200, 60, 120, 180, 30, 75, 250] } else { &[60, 150] };
+    println!("killed {} times", waits.len());
+    for wait in waits {
+        let mut child =
+            Command::new(example("replay")).args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Not a wait for something to happen: the moment of the kill is the test's input.
+        std::thread::park_timeout(Duration::from_millis(*wait));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let done = figures(&args);
+    expect_sample(&done);
+    let report = figures(&["--report", "--store", &store, "--json"]);
+    assert_eq!(report, done, "a second process prints the same object from the store and the books alone");
+    let undisturbed = figures(&["--store", "memory", "--json"]);
+    let kept = |f: &Value| {
+        let mut f = timeless(f.clone());
+        // A kill between a call and its answer costs an inquiry, and so a commit or two.
+        f.as_object_mut().unwrap().retain(|k, _| k != "commits" && k != "transitions");
+        f
+    };
+    assert_eq!(kept(&done), kept(&undisturbed));
+}
+
+#[test]
+fn the_real_order_book_gives_its_figures_to_the_cent() {
+    let Some(folder) = order_book() else { return };
+    let folder = folder.to_str().unwrap();
+    let memory = figures(&["--data", folder, "--store", "memory", "--json"]);
+    expect_order_book(&memory);
+    if !full() {
+        println!("sizes: 6,292 orders on memory; the full size adds SQLite, stopped and continued");
+        return;
+    }
+    let place = Place::new("book");
+    let store = place.store();
+    let args = ["--data", folder, "--store", store.as_str(), "--json"];
+    for wait in [900, 1700, 2600] {
+        let mut child =
+            Command::new(example("replay")).args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::park_timeout(Duration::from_millis(wait));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let sqlite = figures(&args);
+    expect_order_book(&sqlite);
+    assert_eq!(figures(&["--report", "--store", &store, "--json"]), sqlite);
+    println!("sizes: 6,292 orders on memory and on SQLite, killed 3 times");
+}
+
+#[test]
+fn a_missing_folder_a_missing_file_and_an_unknown_option_are_told_plainly() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["--data", "no/such/folder", "--store", "memory"], "no/such/folder"),
+        (&["--report", "--store", "sqlite:no-such-file.db"], "no-such-file.db"),
+        (&["--store", "paper"], "unknown store"),
+        (&["--loud"], "unknown option"),
+    ];
+    for (args, word) in cases {
+        let out = run("replay", args);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success() && said.contains(word), "{args:?} said: {said}");
+        assert!(!said.contains("panicked"), "{args:?} said: {said}");
+    }
+}
