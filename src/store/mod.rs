@@ -205,6 +205,32 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Vec<OrderKey>, Error>;
 
+    /// Everything that is kept of `order`: its row and its whole journal, to be put away before
+    /// [`delete`](Self::delete). `None` when there is no such order.
+    ///
+    /// The row and the journal are of one version: an order that moves in between is read again.
+    async fn archive(&self, order: &OrderKey) -> Result<Option<Archive>, Error> {
+        loop {
+            let Some(stored) = self.load(order).await? else { return Ok(None) };
+            let mut entries: Vec<Entry> = Vec::new();
+            loop {
+                let from = entries.last().map_or(0, |entry| entry.seq.saturating_add(1));
+                let page = self.journal(order, from, 1000).await?;
+                if page.is_empty() {
+                    break;
+                }
+                entries.extend(page);
+            }
+            if entries.last().is_some_and(|entry| entry.hash == stored.head) {
+                return Ok(Some(Archive { stored, entries }));
+            }
+            // A store whose order never stands still with its journal is damaged, not busy.
+            if self.load(order).await?.is_some_and(|again| again.version == stored.version) {
+                return Err(Error::corrupt(format!("the journal of {order} does not end at its head")));
+            }
+        }
+    }
+
     /// Forgets a closed order: journal, document and index rows go with it. Policies stay, for
     /// others may share them. The name is free afterwards.
     ///
@@ -276,6 +302,15 @@ pub struct Stored {
     pub document: Bytes,
     /// Who owns it.
     pub owner: Option<Owner>,
+}
+
+/// An order with its whole journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// The order's row.
+    pub stored: Stored,
+    /// Its journal, from the first entry.
+    pub entries: Vec<Entry>,
 }
 
 /// An order without its bytes.

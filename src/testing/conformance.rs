@@ -73,6 +73,7 @@ where
         an_old_owner_is_fenced
         an_event_is_known_for_good
         events_wait_in_order
+        an_archive_holds_the_row_and_the_whole_journal
         only_closed_orders_are_deleted
         a_deleted_order_leaves_no_trace
         pipelines_are_counted
@@ -1691,6 +1692,26 @@ async fn events_wait_in_order(store: &dyn Store) {
 }
 
 // ----------------------------------------------------------------------------------- deleting
+
+async fn an_archive_holds_the_row_and_the_whole_journal(store: &dyn Store) {
+    let first = place("a");
+    commit(store, &first).await;
+    let last = close(&first);
+    commit(store, &last).await;
+    let archive = well(store.archive(&first.order).await, "an order is archived")
+        .expect("an archive of an order that is there");
+    same(archive.stored.head, last.head, "the archive holds the order's row");
+    let hashes: Vec<Hash> = archive.entries.iter().map(|entry| entry.hash).collect();
+    let wanted: Vec<Hash> =
+        first.entries.iter().chain(&last.entries).map(|entry| entry.hash).collect();
+    same(hashes, wanted, "the archive holds every entry, in order");
+    let nobody = place("b").order;
+    same(
+        store.archive(&nobody).await,
+        Ok(None),
+        "what is not there cannot be archived",
+    );
+}
 
 async fn only_closed_orders_are_deleted(store: &dyn Store) {
     let open = place("a");
