@@ -1,16 +1,9 @@
 //! Two orders on a fresh SQLite file: one is paid, approved by a person, shipped and delivered; the other is cancelled
-//! after it was paid, and its money goes back.
-//!
-//! ```text
-//! cargo run --example quickstart
-//! ```
-//!
-//! It prints the journal as it was committed, then where the orders and the money are:
+//! after it was paid, and its money goes back. Run it with `cargo run --example quickstart`. It prints the journal:
 //!
 //! ```text
 //! tea-1  command   Claim        review.case/1 Claimed
 //! tea-1  command   Approve      review.case/1 Approved, dispatch.parcel/1 Reserving
-//! ..
 //! tea-1 is completed: 184.00 EUR taken, 0.00 EUR given back
 //! tea-2 is cancelled: 184.00 EUR taken, 184.00 EUR given back
 //! ```
@@ -18,8 +11,8 @@
 use std::sync::Arc;
 
 use consign::journal::read_entry;
-use consign::pipeline::lifecycle;
 use consign::prelude::*;
+use consign::stage::{dispatch::parcel, payment::attempt, review::case};
 use consign::testing::{SandboxCarrier, SandboxGateway, SandboxInventory, SandboxScorer};
 
 type Failure = Box<dyn std::error::Error>;
@@ -43,41 +36,39 @@ async fn main() -> Result<(), Failure> {
     // 184.00 is above 100.00: one person must let it pass before the goods leave.
     let tea = place_and_pay(&engine, "tea-1", &shop).await?;
     until(&engine, &tea, "review.case/1 Queued").await?;
-    engine.command(&tea, anna.clone(), "claim", review::case::command(1, review::Claim)).await?;
-    let approve = review::case::command(1, review::Approve { token: 1 });
-    engine.command(&tea, anna.clone(), "approve", approve).await?;
+    engine.command(&tea, anna.clone(), "claim", case::M::command(1, review::Claim)).await?;
+    engine.command(&tea, anna.clone(), "approve", case::M::command(1, review::Approve { token: 1 })).await?;
     until(&engine, &tea, "dispatch.parcel/1 Released").await?;
-    engine.command(&tea, shop.clone(), "pack", dispatch::parcel::command(1, dispatch::Pack)).await?;
-    engine.command(&tea, shop.clone(), "hand", dispatch::parcel::command(1, dispatch::HandOver)).await?;
-    let delivered = dispatch::DeliveredTo { by: dispatch::Receiver::Customer };
-    engine
-        .deliver(Delivery {
-            order: tea.clone(),
-            evidence: dispatch::parcel::evidence(1, delivered),
-            source: "carrier".into(),
-            event: "scan-1".into(),
-            occurred: SystemClock.now(),
-            by: Actor::host("carrier")?,
-        })
-        .await?;
+    engine.command(&tea, shop.clone(), "pack", parcel::M::command(1, dispatch::Pack)).await?;
+    engine.command(&tea, shop.clone(), "hand over", parcel::M::command(1, dispatch::HandOver)).await?;
+    let scan = Delivery {
+        order: tea.clone(),
+        evidence: parcel::M::evidence(1, dispatch::DeliveredTo { by: dispatch::Receiver::Customer }),
+        source: "carrier".into(),
+        event: "scan-1".into(),
+        occurred: SystemClock.now(),
+        by: Actor::host("carrier")?,
+    };
+    engine.deliver(scan).await?;
 
     let gone = place_and_pay(&engine, "tea-2", &shop).await?;
     until(&engine, &gone, "payment.attempt/1 Captured").await?;
     let cancel = lifecycle::Cancel { reason: "changed their mind".into() };
-    engine.command(&gone, anna, "cancel", lifecycle::lifecycle::command(1, cancel)).await?;
+    engine.command(&gone, anna, "cancel", lifecycle::lifecycle::M::command(1, cancel)).await?;
     until(&engine, &gone, "order.life/1 Cancelled").await?;
 
     for kept in engine.feed(Position::default(), 1000).await? {
         let entry = read_entry(&kept.entry.body)?;
-        let input = entry.input.map_or(String::new(), |(name, _)| name);
+        let (input, _) = entry.input.unwrap_or_default();
         let states: Vec<String> = entry.states.iter().map(|(m, key, s)| format!("{m}/{key} {s}")).collect();
         println!("{}  {:9} {input:12} {}", kept.order.order, entry.kind, states.join(", "));
     }
     for id in [&tea, &gone] {
-        let phase = engine.order(id).await?.ok_or("the order is gone")?.phase();
+        let view = engine.order(id).await?.ok_or("the order is gone")?;
+        let money = |minor| Money::new(minor, view.progress.order.currency());
         let (taken, back) = gateway.moved(id);
-        let eur = |minor| Money::new(minor, Currency::EUR);
-        println!("{} is {}: {} taken, {} given back", id.order, phase.name(), eur(taken), eur(back));
+        let (id, phase) = (&id.order, view.phase().name());
+        println!("{id} is {phase}: {} taken, {} given back", money(taken), money(back));
     }
     engine.stop(std::time::Duration::from_secs(5)).await;
     Ok(std::fs::remove_dir_all(folder)?)
@@ -90,6 +81,19 @@ async fn place_and_pay(engine: &Engine, id: &str, shop: &Actor) -> Result<OrderK
     draft.tenders.push(DraftTender::new("card", draft.total_minor));
     let order = engine.place(draft).await?.order;
     let start = payment::Start { tender: Key(1), channel: None, method: "tok_visa".into() };
-    engine.command(&order, shop.clone(), "pay", payment::attempt::command(1, start)).await?;
+    engine.command(&order, shop.clone(), "pay", attempt::M::command(1, start)).await?;
     Ok(order)
+}
+
+/// Waits until an instance of the order is in a state.
+async fn until(engine: &Engine, order: &OrderKey, wanted: &str) -> Result<(), Failure> {
+    let mut changes = engine.watch();
+    loop {
+        let view = engine.order(order).await?.ok_or("the order is gone")?;
+        if view.instances().iter().any(|(machine, key, state)| format!("{machine}/{key} {state}") == wanted) {
+            return Ok(());
+        }
+        // A change missed is a change made: look again either way.
+        let _ = changes.recv().await;
+    }
 }

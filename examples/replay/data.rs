@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 ///
 /// Amounts are minor units of BRL; times are milliseconds since 1970, UTC as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Purchase {
+pub(crate) struct Purchase {
     /// The order's id in the data.
     pub id: String,
     /// How the order ends.
@@ -51,7 +51,7 @@ pub struct Purchase {
 
 impl Purchase {
     /// The distinct sellers, in the order of their first lines: one parcel each, never none.
-    pub fn sellers(&self) -> Vec<&str> {
+    pub(crate) fn sellers(&self) -> Vec<&str> {
         let mut sellers: Vec<&str> = Vec::new();
         for line in &self.lines {
             if !sellers.contains(&line.seller.as_str()) {
@@ -64,7 +64,7 @@ impl Purchase {
 
 /// How an order of the data ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
+pub(crate) enum Status {
     /// It reached the customer and stayed there.
     Delivered,
     /// It is with the carrier.
@@ -81,7 +81,8 @@ pub enum Status {
 
 impl Status {
     /// The data's word for it.
-    pub const fn word(self) -> &'static str {
+    #[cfg(test)]
+    const fn word(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::Shipped => "shipped",
@@ -107,7 +108,7 @@ impl Status {
 
 /// One thing sold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// The product.
     pub sku: String,
     /// Who ships it.
@@ -120,7 +121,7 @@ pub struct Line {
 
 /// One payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tender {
+pub(crate) struct Tender {
     /// The payment type in the data's words, such as `credit_card`.
     pub channel: String,
     /// Minor units, always positive.
@@ -130,7 +131,7 @@ pub struct Tender {
 /// Why the data cannot be read. A row is a line of the unpacked file; the header is row 1.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DataError {
+pub(crate) enum DataError {
     /// The folder is not there.
     #[error("{}: no such folder", .dir.display())]
     NoFolder {
@@ -263,7 +264,7 @@ pub enum DataError {
 /// # Errors
 ///
 /// [`DataError`] at the first thing found wrong; nothing is skipped silently.
-pub fn load(dir: &Path) -> Result<Vec<Purchase>, DataError> {
+pub(crate) fn load(dir: &Path) -> Result<Vec<Purchase>, DataError> {
     if !dir.is_dir() {
         return Err(DataError::NoFolder {
             dir: dir.to_owned(),

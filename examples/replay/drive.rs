@@ -33,7 +33,7 @@ const ESCALATED: &str = "sample-0003";
 const LAPSED: &str = "sample-0004";
 
 /// The pipeline of the replay.
-pub fn pipeline() -> Result<Pipeline, String> {
+pub(crate) fn pipeline() -> Result<Pipeline, String> {
     physical(Physical {
         life: LifePolicy {
             payment_ms: NEVER_MS,
@@ -122,7 +122,7 @@ struct Replay<'a> {
     bundled: bool,
 }
 
-pub async fn drive(world: &World, purchases: Vec<Purchase>, bundled: bool, quiet: bool) -> Result<(), String> {
+pub(crate) async fn drive(world: &World, purchases: Vec<Purchase>, bundled: bool, quiet: bool) -> Result<(), String> {
     let events = plan(&purchases, bundled);
     let Some((first, ..)) = events.first().copied() else { return Ok(()) };
     let (last, ..) = events.last().copied().unwrap_or((first, Event::Place, 0));

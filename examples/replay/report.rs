@@ -1,4 +1,6 @@
 //! The figures, from the store and the sandboxes' books alone.
+// Seconds, and orders per second; money stays in integers.
+#![allow(clippy::float_arithmetic)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,7 +22,7 @@ use crate::World;
 
 /// The replay in figures. Amounts are minor units of BRL, times are seconds.
 #[derive(Debug, Default, Serialize)]
-pub struct Figures {
+pub(crate) struct Figures {
     orders: u64,
     by_status: BTreeMap<&'static str, u64>,
     by_phase: BTreeMap<&'static str, u64>,
@@ -78,7 +80,7 @@ const ACCOUNTS: &[&str] =
     &["psp", "cust", "refund_due", "suspense", "earned", "dispute", "fee", "loss", "hold", "hold_contra"];
 
 /// Adds the time of this run to that of the runs before it on the same store.
-pub fn remember_elapsed(path: Option<&Path>, elapsed: Duration) -> Result<(), String> {
+pub(crate) fn remember_elapsed(path: Option<&Path>, elapsed: Duration) -> Result<(), String> {
     let before = elapsed_before(path);
     match path {
         Some(path) => std::fs::write(path, format!("{:.3}", before + elapsed.as_secs_f64())).map_err(|e| e.to_string()),
@@ -107,7 +109,7 @@ struct Samples {
     purchase_to_customer: Vec<i64>,
 }
 
-pub async fn figures(world: &World) -> Result<Figures, String> {
+pub(crate) async fn figures(world: &World) -> Result<Figures, String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let desk = Desk::new(Arc::new(crate::drive::pipeline()?)).map_err(|e| text(&e))?;
     let mut f = Figures { gateway: world.gateway.totals(), ..Figures::default() };
@@ -177,6 +179,7 @@ fn trip(state: &parcel::State) -> &Trip {
 }
 
 /// The order's end in the data's words, read from its own state.
+#[allow(clippy::wildcard_enum_match_arm)] // what has not ended is open, in a life yet to be named too
 fn status(desk: &Desk, p: &Progress, out: bool) -> &'static str {
     match p.life() {
         Life::Completed | Life::Closed => "delivered",
@@ -281,7 +284,7 @@ fn money(minor: i64) -> String {
 }
 
 /// The figures for people.
-pub fn table(f: &Figures) -> String {
+pub(crate) fn table(f: &Figures) -> String {
     let mut s = String::new();
     let _ = writeln!(s, "{:<24}{:>16}", "orders", f.orders);
     for (name, n) in &f.by_status {

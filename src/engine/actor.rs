@@ -131,9 +131,10 @@ impl Failed {
     fn transient(&self) -> bool {
         match self {
             Failed::Contended | Failed::Unconfirmed(_) => true,
-            Failed::Engine(EngineError::Store(e)) => e.is_transient(),
-            Failed::Engine(EngineError::Commit(e)) => matches!(e, CommitError::Full)
-                || matches!(e, CommitError::Store(StoreError::Busy | StoreError::Io(_) | StoreError::Poisoned)),
+            Failed::Engine(EngineError::Store(e) | EngineError::Commit(CommitError::Store(e))) => {
+                matches!(e, StoreError::Busy | StoreError::Full | StoreError::Io(_) | StoreError::Poisoned)
+            }
+            Failed::Engine(EngineError::Commit(e)) => matches!(e, CommitError::Full),
             Failed::Unknown | Failed::Refused(_) | Failed::Engine(_) => false,
         }
     }
@@ -156,6 +157,29 @@ struct OrderTask {
     live: Option<Box<Live>>,
     calls: FuturesUnordered<BoxFuture<'static, Called>>,
     in_flight: BTreeSet<u64>,
+    /// What the store kept from being done, and must be done once it answers again.
+    due: Due,
+}
+
+/// What an order's task still owes because the store failed.
+#[derive(Debug, Default)]
+struct Due {
+    /// A batch may have been written. Effects with higher numbers than this were never begun.
+    doubt: Option<u64>,
+    /// The order must be taken over from another process.
+    recover: bool,
+    /// The order must be woken, or its inbox must be read.
+    wake: bool,
+    /// What cannot be refused and must not be lost: answers, attempts put off, and the word that an order is parked.
+    inputs: Vec<Event>,
+    /// How often it was tried.
+    tries: u32,
+}
+
+impl Due {
+    fn any(&self) -> bool {
+        self.doubt.is_some() || self.recover || self.wake || !self.inputs.is_empty()
+    }
 }
 
 /// Runs an order while it has work.
@@ -166,6 +190,7 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
         live,
         calls: FuturesUnordered::new(),
         in_flight: BTreeSet::new(),
+        due: Due::default(),
     };
     loop {
         let batch = t.inner.slot(&t.id, |s| std::mem::take(&mut s.queue)).unwrap_or_default();
@@ -174,6 +199,16 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
                 // What is under way is journaled: the next start goes on with it.
                 t.inner.rest(&t.id, None);
                 return;
+            }
+            if t.due.any() {
+                let wait = t.inner.env.sleep_until(t.again_at());
+                tokio::select! {
+                    biased;
+                    () = bell.notified() => {}
+                    Some(called) = t.calls.next() => t.called(called).await,
+                    () = wait => t.catch_up().await,
+                }
+                continue;
             }
             if t.calls.is_empty() {
                 let live = t.live.take();
@@ -203,6 +238,41 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
 }
 
 impl OrderTask {
+    /// When what the store kept from being done is tried again: after 50 ms, then twice as long each time, up to 5 s.
+    fn again_at(&self) -> Timestamp {
+        let wait = Duration::from_millis(50u64.saturating_mul(1 << self.due.tries.min(7))).min(Duration::from_secs(5));
+        self.inner.env.now().saturating_add(wait)
+    }
+
+    /// Does what the store kept from being done.
+    async fn catch_up(&mut self) {
+        let busy = self.inner.env.busy();
+        let due = std::mem::take(&mut self.due);
+        if matches!(self.open().await, Err(failed) if failed.transient()) {
+            self.due = Due { tries: due.tries.saturating_add(1), ..due };
+            return;
+        }
+        let tries = due.tries.saturating_add(1);
+        if let Some(begun) = due.doubt {
+            let wanted = self.live.as_ref().map(|l| l.progress.wanted.clone()).unwrap_or_default();
+            for w in wanted.iter().filter(|w| w.id > begun && w.not_before.is_none()) {
+                self.begin(w);
+            }
+        }
+        for event in due.inputs {
+            self.certainly(event).await;
+        }
+        if due.recover {
+            self.recover().await;
+        } else {
+            self.wake().await;
+        }
+        if self.due.any() {
+            self.due.tries = tries;
+        }
+        drop(busy);
+    }
+
     async fn handle(&mut self, msg: Msg) {
         match msg {
             Msg::Place { desk, order, reply } => {
@@ -329,12 +399,12 @@ impl OrderTask {
             received_at: self.inner.env.now(),
             body,
         };
-        match self.inner.store.inbox_put(row).await.map_err(EngineError::from)? {
+        let put = self.inner.store.inbox_put(row).await.map_err(EngineError::from)?;
+        // Also when it is known: the put that made it known may have been answered with an error.
+        self.inner.set_waiting(&self.id, true);
+        match put {
             InboxPut::Known => Ok(Delivered::Known),
-            InboxPut::New => {
-                self.inner.set_waiting(&self.id, true);
-                Ok(Delivered::Kept)
-            }
+            InboxPut::New => Ok(Delivered::Kept),
         }
     }
 
@@ -349,16 +419,17 @@ impl OrderTask {
             by: kept.by.clone(),
             occurred: Some(kept.occurred),
         };
-        match self.apply(&event).await? {
-            Disposition::Early => Ok(None),
-            other => Ok(Some(other)),
-        }
+        let disposition = self.apply(&event).await?;
+        Ok((disposition != Disposition::Early).then_some(disposition))
     }
 
     /// Offers what waits in the inbox, in the order in which it happened, until nothing more has its turn.
     async fn take_turns(&mut self) {
         while self.inner.waits(&self.id) {
-            let Ok(rows) = self.inner.store.inbox_take(&self.id).await else { return };
+            let Ok(rows) = self.inner.store.inbox_take(&self.id).await else {
+                self.due.wake = true;
+                return;
+            };
             let Some(desk) = self.live.as_ref().map(|l| l.desk.clone()) else { return };
             if rows.is_empty() {
                 self.inner.set_waiting(&self.id, false);
@@ -379,13 +450,17 @@ impl OrderTask {
                     Ok(Some(_)) => {
                         // A second commit: should it be lost, the fact is known to the order and falls away there.
                         if self.inner.store.inbox_mark(&self.id, &row.source, &row.event).await.is_err() {
+                            self.due.wake = true;
                             return;
                         }
                         moved = true;
                         break;
                     }
                     Ok(None) => {}
-                    Err(_) => return,
+                    Err(failed) => {
+                        self.due.wake |= failed.transient();
+                        return;
+                    }
                 }
             }
             if !moved {
@@ -396,7 +471,9 @@ impl OrderTask {
 
     /// Fires what is due, and makes the calls that were put off until now.
     async fn wake(&mut self) {
-        if self.open().await.is_err() {
+        if let Err(failed) = self.open().await {
+            // The instant has passed and nobody else will say so again.
+            self.due.wake |= failed.transient();
             return;
         }
         // As many rounds as any order needs: a timer's row sets a later instant, so it cannot go on for ever.
@@ -407,8 +484,8 @@ impl OrderTask {
             }
             let due = live.desk.pipeline().due(&live.progress, self.inner.env.now());
             let Some(kind) = due.into_iter().next() else { break };
-            self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
-            if self.inner.abandoned() {
+            let applied = self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
+            if !applied || self.inner.abandoned() {
                 return;
             }
         }
@@ -419,7 +496,8 @@ impl OrderTask {
 
     /// Takes over an order that another process left: what it had begun is unknown, unless it may be done again.
     async fn recover(&mut self) {
-        if self.open().await.is_err() {
+        if let Err(failed) = self.open().await {
+            self.due.recover |= failed.transient();
             return;
         }
         let now = self.inner.env.now();
@@ -486,36 +564,55 @@ impl OrderTask {
         Err(Failed::Contended)
     }
 
-    /// Applies an input that cannot be refused and must not be lost, however long the store is out of order.
-    async fn certainly(&mut self, event: Event) {
-        let mut wait = Duration::from_millis(50);
-        while let Err(failed) = self.apply(&event).await {
-            if !failed.transient() || self.inner.abandoned() {
-                if let Failed::Engine(e) = &failed {
-                    tracing::error!(order = %self.id, error = %e, "an input was not applied");
-                }
-                return;
-            }
-            let now = self.inner.env.now();
-            self.inner.env.sleep_until(now.saturating_add(wait)).await;
-            wait = (wait * 2).min(Duration::from_secs(5));
+    /// Applies an input that cannot be refused and must not be lost: while the store is out of order, later. Whether it
+    /// is applied.
+    async fn certainly(&mut self, event: Event) -> bool {
+        let effect = match &event.kind {
+            EventKind::Answer { effect, .. } | EventKind::Retry { effect, .. } => Some(*effect),
+            EventKind::Command { .. }
+            | EventKind::Evidence { .. }
+            | EventKind::Timer { .. }
+            | EventKind::Park { .. }
+            | EventKind::Release { .. } => None,
+        };
+        if let Some(effect) = effect {
+            self.in_flight.remove(&effect);
         }
+        let Err(failed) = self.apply(&event).await else { return true };
+        if !failed.transient() {
+            if let Failed::Engine(e) = &failed {
+                tracing::error!(order = %self.id, error = %e, "an input was not applied");
+            }
+        } else if matches!(event.kind, EventKind::Timer { .. }) {
+            self.due.wake = true;
+        } else {
+            // Its effect counts as under way until then: it must not be begun a second time.
+            self.in_flight.extend(effect);
+            self.due.inputs.push(event);
+        }
+        false
     }
 
     async fn park(&mut self, why: &str) {
         self.inner.counters.parked.fetch_add(1, Ordering::Relaxed);
         tracing::error!(order = %self.id, why, "the order is parked");
-        let Some(live) = &self.live else { return };
         let event = Event {
             kind: EventKind::Park { code: PARKED, detail: why.to_owned() },
             by: Actor::system(),
             occurred: None,
         };
+        let Some(live) = &self.live else {
+            self.due.inputs.push(event);
+            return;
+        };
         let now = self.inner.env.now();
-        let Ok(Ok(decision)) = live.desk.pipeline().step(&live.progress, event, now) else { return };
+        let Ok(Ok(decision)) = live.desk.pipeline().step(&live.progress, event.clone(), now) else { return };
         let (desk, head, owner) = (live.desk.clone(), live.head, live.owner);
-        if self.commit(&desk, &head, decision, owner).await.is_err() {
+        if let Err(failed) = self.commit(&desk, &head, decision, owner).await {
             self.live = None;
+            if failed.transient() {
+                self.due.inputs.push(event);
+            }
         }
     }
 
@@ -549,6 +646,10 @@ impl OrderTask {
                 // The head of the chain is the token: if the order has it, the batch was written.
                 let held = store.load(&self.id).await;
                 if !matches!(held, Ok(Some(s)) if s.head == encoded.head) {
+                    // It may be written all the same: what it wants and waits for is looked up once the store answers.
+                    let wanted = decision.entry.as_ref().map_or(0, |e| e.wanted.iter().filter(|w| w.attempt == 1).count());
+                    let begun = decision.progress.effects.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
+                    self.due.doubt = Some(self.due.doubt.map_or(begun, |b| b.min(begun)));
                     self.live = None;
                     return Err(Failed::Unconfirmed(why));
                 }
@@ -591,7 +692,10 @@ impl OrderTask {
     /// Sees to it that the order is woken for its next instant.
     fn arm(&mut self) {
         let Some(live) = &mut self.live else { return };
-        let Some(at) = live.progress.wake_at() else { return };
+        // An attempt that is under way is past its instant, and nothing is to be woken for it.
+        let put_off = live.progress.wanted.iter().filter(|w| !self.in_flight.contains(&w.id));
+        let at = put_off.filter_map(|w| w.not_before).chain(live.progress.next_timer()).min();
+        let Some(at) = at else { return };
         if live.armed.is_none_or(|armed| at < armed) {
             live.armed = Some(at);
             self.inner.arm(at, self.id.clone());
@@ -664,7 +768,6 @@ impl OrderTask {
 
     async fn called(&mut self, called: Called) {
         let Called { wanted: w, end, repeats, busy } = called;
-        self.in_flight.remove(&w.id);
         let budget = self.inner.limits.budget;
         let now = self.inner.env.now();
         let more = w.attempt < budget.attempts;

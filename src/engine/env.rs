@@ -77,8 +77,17 @@ impl Env for TokioEnv {
     }
 
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
-        let wait = at.since(self.now()).min(Duration::from_secs(3600));
-        Box::pin(tokio::time::sleep(wait))
+        let clock = self.clock.clone();
+        Box::pin(async move {
+            loop {
+                let left = at.since(clock.now());
+                if left.is_zero() {
+                    return;
+                }
+                // The wall clock may be set while this sleeps: it is looked at again every hour.
+                tokio::time::sleep(left.min(Duration::from_secs(3600))).await;
+            }
+        })
     }
 
     fn random(&self) -> u64 {

@@ -259,8 +259,8 @@ impl Inner {
         self.inputs.fetch_sub(n, Ordering::Relaxed);
     }
 
-    /// The task of an order ends: its state stays in memory while there is room. Gives the state back when an input came
-    /// in the meantime.
+    /// The task of an order ends: its state stays in memory while there is room. Gives the state back when an input
+    /// came in the meantime.
     pub(super) fn rest_or(&self, id: &OrderKey, live: Option<Box<Live>>) -> Option<Option<Box<Live>>> {
         let kept = {
             let mut shard = lock(self.shard(id));

@@ -56,8 +56,8 @@ impl Engine {
         EngineBuilder::new()
     }
 
-    /// Places an order of the default tenant on the first pipeline. Idempotent on the order's id: the same content is the
-    /// same order.
+    /// Places an order of the default tenant on the first pipeline. Idempotent on the order's id: the same content is
+    /// the same order.
     ///
     /// When it answers `Ok`, the order survives process kill, OS crash and power loss, as far as its store promises.
     ///
@@ -95,8 +95,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`CommandError`]; the order is as it was, except after [`CommandError::Unconfirmed`], where nobody knows: send it
-    /// again under the same key.
+    /// [`CommandError`]; the order is as it was, except after [`CommandError::Unconfirmed`], where nobody knows: send
+    /// it again under the same key.
     pub async fn command(
         &self,
         order: &OrderKey,

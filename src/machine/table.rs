@@ -1,6 +1,6 @@
 //! The `machine!` table.
 
-/// Declares a machine. See the [module's documentation](crate::machine) for the grammar, and
+/// Declares a machine. See the [module's documentation](mod@crate::machine) for the grammar, and
 /// [`stage::payment`](crate::stage::payment) for a full one.
 #[macro_export]
 macro_rules! machine {

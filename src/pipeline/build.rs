@@ -171,6 +171,7 @@ pub struct BuildFaults(pub Vec<BuildFault>);
 
 /// A pipeline under construction. `Ev` is the list of proofs that are there, the rest whether money is taken, given
 /// back, held and released.
+#[allow(clippy::type_complexity)] // five marks and no value: a name for them would say less
 pub struct Builder<Ev, Takes, Gives, Holds, Frees> {
     inner: Parts,
     types: PhantomData<fn() -> (Ev, Takes, Gives, Holds, Frees)>,

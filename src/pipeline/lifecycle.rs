@@ -72,12 +72,7 @@ pub struct LifePolicy {
 impl Default for LifePolicy {
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60_000;
-        Self {
-            payment_ms: DAY,
-            watch_ms: 7 * DAY,
-            window_ms: 120 * DAY,
-            customer_cancels_approved: false,
-        }
+        Self { payment_ms: DAY, watch_ms: 7 * DAY, window_ms: 120 * DAY, customer_cancels_approved: false }
     }
 }
 
@@ -114,7 +109,10 @@ data! {
     /// Not paid in time, with nothing left.
     Expired { }
     /// Served and settled.
-    Completed { }
+    Completed {
+        /** Whether the rest of it was called off. */
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] stopped: bool,
+    }
     /// Served and settled, and the time for returns and disputes is over.
     Closed { }
 
@@ -185,10 +183,7 @@ impl Decide<Place> for New {
 
 fn leave<R: Goto<Cancelling> + Row<M = M>>(cause: Cause, reason: &str, cx: &Cx<'_, R>) -> Next<R> {
     let goods_return = cause == Cause::Returned;
-    until(
-        cx.after_ms(cx.policy().watch_ms),
-        Cancelling { cause, reason: reason.to_owned(), goods_return },
-    )
+    until(cx.after_ms(cx.policy().watch_ms), Cancelling { cause, reason: reason.to_owned(), goods_return })
 }
 
 impl On<PaymentDue> for Placed {
@@ -239,17 +234,17 @@ impl On<Unfillable> for Placed {
     }
 }
 
-fn completed<R: Goto<Completed> + Row<M = M>>(cx: &Cx<'_, R>) -> Next<R> {
-    until(cx.after_ms(cx.policy().window_ms), Completed {})
+fn completed<R: Goto<Completed> + Row<M = M>>(stopped: bool, cx: &Cx<'_, R>) -> Next<R> {
+    until(cx.after_ms(cx.policy().window_ms), Completed { stopped })
 }
 impl On<Done> for Placed {
     fn on(&self, _: &Done, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        completed(cx)
+        completed(false, cx)
     }
 }
 impl On<Done> for Cancelling {
     fn on(&self, _: &Done, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        completed(cx)
+        completed(true, cx)
     }
 }
 impl Decide<RequestReturn> for Whole {
@@ -290,7 +285,7 @@ impl On<WindowDue> for Completed {
         if cx.books().is_clear() && cx.standing().open_besides("order") == 0 {
             to(Closed {})
         } else {
-            completed(cx)
+            completed(self.stopped, cx)
         }
     }
 }
@@ -315,19 +310,18 @@ impl Fold<Wanted> for M {
     }
 }
 /// Whether the order is on its way out, or out already: what held on the way holds at the end too, so that an order
-/// with nothing left may go both steps at once.
+/// with nothing left may go both steps at once. The same goes for one whose rest was called off.
 fn gone(v: &View<'_, M>) -> bool {
     match state(v) {
-        Some(
-            State::Cancelling(_) | State::Cancelled(_) | State::Rejected(_) | State::Expired(_),
-        ) => true,
+        Some(State::Cancelling(_) | State::Cancelled(_) | State::Rejected(_) | State::Expired(_)) => true,
         Some(State::Placed(_) | State::Completed(_) | State::Closed(_)) | None => false,
     }
 }
 impl Fold<Leaving> for M {
     fn fold(v: &View<'_, Self>) -> Option<Leaving> {
         let goods_return = leaving(v).is_some_and(|s| s.goods_return);
-        gone(v).then_some(Leaving { goods_return })
+        let stopped = matches!(state(v), Some(State::Completed(s)) if s.stopped);
+        (gone(v) || stopped).then_some(Leaving { goods_return })
     }
 }
 impl Fold<TakesBack> for M {
@@ -354,9 +348,8 @@ impl Fold<Clear> for M {
 }
 /// Served, and nothing is owed either way.
 fn finished(v: &View<'_, M>) -> bool {
-    let settled = v.world.books.owed() == 0
-        && v.world.books.suspense() == 0
-        && v.world.books.refund_due(None) == 0;
+    let settled =
+        v.world.books.owed() == 0 && v.world.books.suspense() == 0 && v.world.books.refund_due(None) == 0;
     let under_way = v.world.standing.open_besides("order") > 0;
     // A cancellation that lost the race to the carrier ends here too, once its own money has gone back.
     let served = v.world.proofs.get::<Served>().is_some();

@@ -14,8 +14,8 @@ use crate::id::{Actor, Key, OrderKey};
 use crate::ledger::{Books, Broken, P5, P18, Post, Posting};
 use crate::machine::graph::{Fnv, NEW};
 use crate::machine::{
-    AskValue, Call, Class, Exhausted, Fault, Instance, Life, Mode, Moved, Proofs, Standing, Step,
-    Told, Trigger, World,
+    AskValue, Call, Class, Exhausted, Fault, Instance, Life, Mode, Moved, Proofs, Standing, Step, Told,
+    Trigger, World,
 };
 use crate::order::Order;
 
@@ -147,10 +147,7 @@ impl Disposition {
     /// Whether it makes an entry.
     #[must_use]
     pub const fn commits(self) -> bool {
-        !matches!(
-            self,
-            Disposition::Duplicate | Disposition::Early | Disposition::Void
-        )
+        !matches!(self, Disposition::Duplicate | Disposition::Early | Disposition::Void)
     }
 }
 
@@ -362,12 +359,7 @@ impl Draft {
             return;
         }
         self.next.holds_set = self.next.holds_set.saturating_add(1);
-        let hold = Hold {
-            id: self.next.holds_set,
-            code: code.to_owned(),
-            detail,
-            at: self.now,
-        };
+        let hold = Hold { id: self.next.holds_set, code: code.to_owned(), detail, at: self.now };
         self.next.holds.push(hold.clone());
         self.holds.push(hold);
     }
@@ -445,7 +437,9 @@ impl Pipeline {
                 };
                 let mut d = Draft::new(p, by, now, occurred);
                 self.evidence(&mut d, place, call.key, &call.value, call.input, message)
-                    .map(|disposition| self.recorded(d, p, "evidence", disposition, place, call.key, call.value))
+                    .map(|disposition| {
+                        self.recorded(d, p, "evidence", disposition, place, call.key, call.value)
+                    })
                     .map(Ok)
             }
             EventKind::Answer { effect, answer } => self.answer(p, effect, answer, by, now, occurred).map(Ok),
@@ -468,24 +462,15 @@ impl Pipeline {
         let mut all: Vec<(Timestamp, usize, Key, u8)> = Vec::new();
         for (place, region) in p.regions.iter().enumerate() {
             for i in region.iter() {
-                all.extend(
-                    i.due.iter().filter(|(_, at)| *at <= now).map(|(t, at)| (*at, place, i.key, *t)),
-                );
+                all.extend(i.due.iter().filter(|(_, at)| *at <= now).map(|(t, at)| (*at, place, i.key, *t)));
             }
         }
         all.sort_unstable();
-        all.into_iter()
-            .map(|(_, place, key, timer)| EventKind::Timer { place, key, timer })
-            .collect()
+        all.into_iter().map(|(_, place, key, timer)| EventKind::Timer { place, key, timer }).collect()
     }
 
     fn unchanged(p: &Progress, disposition: Disposition) -> Decision {
-        Decision {
-            disposition,
-            progress: p.clone(),
-            entry: None,
-            fires: Vec::new(),
-        }
+        Decision { disposition, progress: p.clone(), entry: None, fires: Vec::new() }
     }
 
     fn command(
@@ -519,13 +504,12 @@ impl Pipeline {
         let moves = row.may != 0
             || row.must != 0
             || !row.asks.is_empty()
-            || row.effects.iter().any(|e| {
-                graph.effects.iter().any(|spec| spec.name == *e && spec.mode != Mode::Read)
-            });
+            || row
+                .effects
+                .iter()
+                .any(|e| graph.effects.iter().any(|spec| spec.name == *e && spec.mode != Mode::Read));
         if moves && !p.holds.is_empty() {
-            return Err(Refused::Held {
-                holds: p.holds.iter().map(|h| h.code.clone()).collect(),
-            });
+            return Err(Refused::Held { holds: p.holds.iter().map(|h| h.code.clone()).collect() });
         }
         let mut d = Draft::new(p, by, now, None);
         match self.apply(&mut d, at, call.key, &*call.value, call.input, None) {
@@ -618,10 +602,8 @@ impl Pipeline {
 
     fn fault(&self, place: usize, key: Key, ix: u8, e: &Step) -> StepError {
         let stage = self.stage(place).map_or("?", |s| s.name());
-        let input = self
-            .stage(place)
-            .and_then(|s| s.graph().inputs.get(usize::from(ix)))
-            .map_or("?", |i| i.name);
+        let input =
+            self.stage(place).and_then(|s| s.graph().inputs.get(usize::from(ix))).map_or("?", |i| i.name);
         StepError(format!("{stage} {key} cannot take {input}, which cannot be refused: {e:?}"))
     }
 
@@ -661,9 +643,7 @@ impl Pipeline {
         let input = match answer {
             EffectAnswer::Done(told) | EffectAnswer::Declined(told) => stage.input_of(&*told.0),
             EffectAnswer::Unknown(why) => stage.unknown(w.effect, Fault { why }),
-            EffectAnswer::Exhausted { sent, why } => {
-                stage.exhausted(w.effect, Exhausted { sent, why })
-            }
+            EffectAnswer::Exhausted { sent, why } => stage.exhausted(w.effect, Exhausted { sent, why }),
         };
         let Some(input) = input else {
             return Err(StepError(format!("{} was answered with an input of another machine", w.name)));
@@ -676,7 +656,11 @@ impl Pipeline {
         let disposition = match self.evidence(&mut d, place, key, &input, ix, None)? {
             // The fact is known already, told by a message that overtook the answer: the effect is settled anyway.
             Disposition::Duplicate | Disposition::Early | Disposition::Void => Disposition::Noted,
-            other => other,
+            told @ (Disposition::Moved
+            | Disposition::Ignored
+            | Disposition::Stale
+            | Disposition::Alarmed
+            | Disposition::Noted) => told,
         };
         Ok(self.finish(d, "answer", disposition, Some((place, key)), Some(input), |_| {}))
     }
@@ -690,9 +674,8 @@ impl Pipeline {
         by: Actor,
         now: Timestamp,
     ) -> Result<Decision, StepError> {
-        let due = p
-            .instance(place, key)
-            .is_some_and(|i| i.due.iter().any(|(t, at)| *t == timer && *at <= now));
+        let due =
+            p.instance(place, key).is_some_and(|i| i.due.iter().any(|(t, at)| *t == timer && *at <= now));
         let input = self.stage(place).and_then(|s| s.plain_input(timer));
         let (true, Some(input)) = (due, input) else {
             return Ok(Self::unchanged(p, Disposition::Void));
@@ -863,9 +846,11 @@ impl Pipeline {
             d.hold(code, detail);
         }
         for fx in m.effects {
-            let under_way = d.next.wanted.iter().any(|w| {
-                w.place == place && w.key == key && w.effect == fx.ix && w.nth == fx.nth
-            });
+            let under_way = d
+                .next
+                .wanted
+                .iter()
+                .any(|w| w.place == place && w.key == key && w.effect == fx.ix && w.nth == fx.nth);
             // The same operation is under way: one call is enough, and its answer is this one's too.
             if under_way {
                 continue;
@@ -941,16 +926,13 @@ impl Pipeline {
             }
             let is = self.fold(&d.next, d.now);
             let was = std::mem::replace(&mut d.next.proofs, is);
-            let gone: Vec<&'static str> =
-                was.names().filter(|n| !d.next.proofs.holds(n)).collect();
-            let new: Vec<&'static str> =
-                d.next.proofs.names().filter(|n| !was.holds(n)).collect();
+            let gone: Vec<&'static str> = was.names().filter(|n| !d.next.proofs.holds(n)).collect();
+            let new: Vec<&'static str> = d.next.proofs.names().filter(|n| !was.holds(n)).collect();
             if gone.is_empty() && new.is_empty() {
                 return;
             }
             // A proof that turns twice in one step would turn for ever: the order waits for a person instead.
-            let twice: Vec<&str> =
-                gone.iter().chain(&new).copied().filter(|p| !changed.insert(p)).collect();
+            let twice: Vec<&str> = gone.iter().chain(&new).copied().filter(|p| !changed.insert(p)).collect();
             if !twice.is_empty() {
                 d.hold("proofs", format!("{} changed twice in one step", twice.join(", ")));
                 return;
@@ -985,7 +967,8 @@ impl Pipeline {
                 if graph.opens >> ix & 1 == 1 {
                     let world = d.world();
                     let policy = d.next.policies.get(place).expect("one policy per placement");
-                    let at = At { key: Key(0), world: &world, policy: &**policy, region: d.next.region(place) };
+                    let at =
+                        At { key: Key(0), world: &world, policy: &**policy, region: d.next.region(place) };
                     keys.extend(stage.opens(&at, ix));
                 }
                 for key in keys {
@@ -1059,12 +1042,7 @@ impl Pipeline {
             command: None,
         };
         more(&mut entry);
-        Decision {
-            disposition,
-            progress: d.next,
-            entry: Some(entry),
-            fires: d.fires,
-        }
+        Decision { disposition, progress: d.next, entry: Some(entry), fires: d.fires }
     }
 }
 

@@ -31,12 +31,39 @@ struct State {
     busy: usize,
     chance: u64,
     next: u64,
-    sleepers: BTreeMap<(Timestamp, u64), Option<Waker>>,
+    sleepers: BTreeMap<(Timestamp, u64), Sleeper>,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    waker: Waker,
+    /// It was woken and has not looked around yet: that counts as work under way.
+    woken: bool,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sleeper is up, or gone.
+    fn up(&self, id: (Timestamp, u64)) {
+        let woken = self.state().sleepers.remove(&id).is_some_and(|s| s.woken);
+        if woken {
+            self.done();
+        }
+    }
+
+    /// A piece of work is done.
+    fn done(&self) {
+        let quiet = {
+            let mut s = self.state();
+            s.busy = s.busy.saturating_sub(1);
+            s.busy == 0
+        };
+        if quiet {
+            self.quiet.notify_waiters();
+        }
     }
 }
 
@@ -65,11 +92,13 @@ impl VirtualEnv {
             let mut s = self.shared.state();
             s.now = s.now.max(now);
             let reached = s.now;
-            for ((at, _), waker) in &mut s.sleepers {
-                if *at <= reached {
-                    wake.extend(waker.take());
+            for ((at, _), sleeper) in &mut s.sleepers {
+                if *at <= reached && !sleeper.woken {
+                    sleeper.woken = true;
+                    wake.push(sleeper.waker.clone());
                 }
             }
+            s.busy += wake.len();
         }
         wake.into_iter().for_each(Waker::wake);
     }
@@ -109,19 +138,21 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut s = self.shared.state();
-        if s.now >= self.id.0 {
-            s.sleepers.remove(&self.id);
-            return Poll::Ready(());
+        {
+            let mut s = self.shared.state();
+            if s.now < self.id.0 {
+                s.sleepers.insert(self.id, Sleeper { waker: cx.waker().clone(), woken: false });
+                return Poll::Pending;
+            }
         }
-        s.sleepers.insert(self.id, Some(cx.waker().clone()));
-        Poll::Pending
+        self.shared.up(self.id);
+        Poll::Ready(())
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        self.shared.state().sleepers.remove(&self.id);
+        self.shared.up(self.id);
     }
 }
 
@@ -155,16 +186,7 @@ impl Env for VirtualEnv {
     fn busy(&self) -> Busy {
         self.shared.state().busy += 1;
         let shared = self.shared.clone();
-        Busy::until(move || {
-            let quiet = {
-                let mut s = shared.state();
-                s.busy = s.busy.saturating_sub(1);
-                s.busy == 0
-            };
-            if quiet {
-                shared.quiet.notify_waiters();
-            }
-        })
+        Busy::until(move || shared.done())
     }
 
     fn wakes(&self) -> bool {

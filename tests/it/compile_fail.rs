@@ -56,7 +56,7 @@ impl Libraries {
     fn compile(&self, file: &Path) -> Said {
         let stem = file
             .file_stem()
-            .unwrap_or(OsStr::new("file"))
+            .unwrap_or_else(|| OsStr::new("file"))
             .to_string_lossy();
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{stem}.rmeta"));
         let done = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))

@@ -107,7 +107,11 @@ const SPEC: &[(&str, &str, Is)] = &[
         "Authorized | hold expires | Expired",
         By(&["payment.attempt: Holding + HoldDue", "payment.attempt: Secured + HoldExpired"]),
     ),
-    ("2.2", "Captured | scheme reports capture failed | Captured(-a)", By(&["payment.attempt: Taken + CaptureFailed"])),
+    (
+        "2.2",
+        "Captured | scheme reports capture failed | Captured(-a)",
+        By(&["payment.attempt: Taken + CaptureFailed"]),
+    ),
     (
         "2.2",
         "Declined, Closed, Expired, NotSent, Voided | verified paid | Captured(late)",
@@ -129,7 +133,11 @@ const SPEC: &[(&str, &str, Is)] = &[
         "ops: the same (void)",
         By(&["payment.attempt: Voiding + AnswerDue", "payment.attempt: Voiding + VoidRefused"]),
     ),
-    ("2.2a", "Hard, Soft, AuthRequired | route | next channel or method", Not("the host starts the next attempt: the class of the decline is in the state; routing and failover are later")),
+    (
+        "2.2a",
+        "Hard, Soft, AuthRequired | route | next channel or method",
+        Not("the host starts the next attempt, by the class of decline in the state; routing is later"),
+    ),
     ("2.2a", "Fraud | stop + review signal", Not("later: with routing; the host may deliver a risk notice")),
     ("2.4", "- | order enters stage | Scoring", By(&["review.case: New + Enter"])),
     ("2.4", "Scoring | score below threshold | AutoApproved", By(&["review.case: Scoring + Scored"])),
@@ -184,13 +192,25 @@ const SPEC: &[(&str, &str, Is)] = &[
         "Claimed, PendingSecond | reject | Rejected",
         By(&["review.case: Claimed + Reject", "review.case: PendingSecond + Reject"]),
     ),
-    ("2.4", "Rejected | appeal, resubmit | Reopened -> Queued", Not("later: appeals; a rejected order is cancelled and its money goes back at once")),
+    (
+        "2.4",
+        "Rejected | appeal, resubmit | Reopened -> Queued",
+        Not("later: appeals; a rejected order is cancelled and its money goes back at once"),
+    ),
     (
         "2.4",
         "Approved | new risk evidence before dispatch | Reopened",
-        By(&["review.case: LetPass + RiskNotice", "review.case: OpenCase + RiskNotice", "review.case: Scoring + RiskNotice"]),
+        By(&[
+            "review.case: LetPass + RiskNotice",
+            "review.case: OpenCase + RiskNotice",
+            "review.case: Scoring + RiskNotice",
+        ]),
     ),
-    ("2.4", "editing a reviewed order invalidates the approval", Not("later: edits; a document does not change after it is placed")),
+    (
+        "2.4",
+        "editing a reviewed order invalidates the approval",
+        Not("later: edits; a document does not change after it is placed"),
+    ),
     (
         "2.5",
         "- | allocate | Planned",
@@ -229,7 +249,11 @@ const SPEC: &[(&str, &str, Is)] = &[
         "Reserved | funds gate + review gate open | Released",
         By(&["dispatch.parcel: Reserved + GatesOpen", "dispatch.parcel: Gated + GatesShut"]),
     ),
-    ("2.5", "Released | pick short | split", Not("later: splitting a parcel; a parcel that cannot be filled cancels the order or waits")),
+    (
+        "2.5",
+        "Released | pick short | split",
+        Not("later: splitting a parcel; a parcel that cannot be filled cancels the order or waits"),
+    ),
     (
         "2.5",
         "Released | packed, capture before handover | ReadyToHandOver",
@@ -334,7 +358,11 @@ const SPEC: &[(&str, &str, Is)] = &[
     (
         "2.7",
         "Pending, RequiresAction | closed, failed | Failed",
-        By(&["refund: Open + RefundRefused", "refund: RequiresAction + ActionDue", "refund: Sending + RefundGaveUp"]),
+        By(&[
+            "refund: Open + RefundRefused",
+            "refund: RequiresAction + ActionDue",
+            "refund: Sending + RefundGaveUp",
+        ]),
     ),
     (
         "2.7",
@@ -367,7 +395,11 @@ const SPEC: &[(&str, &str, Is)] = &[
     (
         "2.10",
         "Cancelling -> Cancelled, Rejected",
-        By(&["order.life: Cancelling + Cleared", "order.life: Cancelling + Watch", "payment.attempt: Captured + GiveBack"]),
+        By(&[
+            "order.life: Cancelling + Cleared",
+            "order.life: Cancelling + Watch",
+            "payment.attempt: Captured + GiveBack",
+        ]),
     ),
     ("2.10", "Cancelling -> Completed", By(&["order.life: Cancelling + Done"])),
     ("2.10", "Placed -> Completed", By(&["order.life: Placed + Done"])),
@@ -382,7 +414,11 @@ const SPEC: &[(&str, &str, Is)] = &[
             "dispatch.parcel: Delivered + Recall",
         ]),
     ),
-    ("2.10a", "Completed -> Cancelling{Returned} -> Cancelled", By(&["order.life: Whole + RequestReturn", "order.life: Cancelling + Cleared"])),
+    (
+        "2.10a",
+        "Completed -> Cancelling{Returned} -> Cancelled",
+        By(&["order.life: Whole + RequestReturn", "order.life: Cancelling + Cleared"]),
+    ),
 ];
 
 /// Rows of the machines that the tables of the specification do not speak of, and why they are there.
@@ -422,12 +458,17 @@ fn every_row_of_the_specification_is_carried_or_its_absence_explained() {
                 }
                 named.extend(by.iter().copied());
             }
-            Not(why) if why.is_empty() => wrong.push(format!("{section} «{spec}» is absent, and why?")),
+            Not("") => wrong.push(format!("{section} «{spec}» is absent, and why?")),
             Not(_) => {}
         }
     }
     named.extend(BESIDES.iter().map(|(row, _)| *row));
-    wrong.extend(BESIDES.iter().filter(|(row, _)| !rows.iter().any(|r| r == row)).map(|(row, _)| format!("no table has the row {row}")));
+    wrong.extend(
+        BESIDES
+            .iter()
+            .filter(|(row, _)| !rows.iter().any(|r| r == row))
+            .map(|(row, _)| format!("no table has the row {row}")),
+    );
     for row in rows.iter().filter(|row| !named.contains(&row.as_str())) {
         wrong.push(format!("{row} is in a table, and neither in the specification nor explained"));
     }

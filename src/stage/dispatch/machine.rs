@@ -7,12 +7,10 @@ use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::ledger::{Code, P7, P8, Source};
 use crate::machine::{
-    Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Evidence, Fold, Goto, Life, Next, On, Opens,
-    PostedBy, Row, View, refuse, stay, to, until,
+    Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Evidence, Fold, Goto, Life, Next, On, Opens, PostedBy,
+    Row, View, refuse, stay, to, until,
 };
-use crate::stage::proof::{
-    Approved, Cancelling, Collected, Funded, Served, TakesBack, ToDispatch, Wanted,
-};
+use crate::stage::proof::{Approved, Cancelling, Collected, Funded, Served, TakesBack, ToDispatch, Wanted};
 use crate::stage::{data, guesses, plain, quiet, shared};
 
 crate::machine! {
@@ -230,39 +228,39 @@ pub struct Unit {
 
 data! {
     /// Allocated, nothing reserved.
-    Planned { #[allow(missing_docs)] trip: Trip }
+    Planned { /** What happened to it. */ trip: Trip }
     /// Stock was asked for.
-    Reserving { #[allow(missing_docs)] trip: Trip }
+    Reserving { /** What happened to it. */ trip: Trip }
     /// Not in stock.
-    Backordered { #[allow(missing_docs)] trip: Trip }
+    Backordered { /** What happened to it. */ trip: Trip }
     /// In stock and set aside.
-    Reserved { #[allow(missing_docs)] trip: Trip }
+    Reserved { /** What happened to it. */ trip: Trip }
     /// Held by people; every reason must clear.
     OnHold {
-        #[allow(missing_docs)] trip: Trip,
+        /** What happened to it. */ trip: Trip,
         /** Why. */ reasons: Vec<String>,
         /** Whether stock is set aside. */ stocked: bool,
     }
     /// Paid, reviewed, and to be packed.
-    Released { #[allow(missing_docs)] trip: Trip }
+    Released { /** What happened to it. */ trip: Trip }
     /// Packed. It leaves when the money is collected.
-    ReadyToHandOver { #[allow(missing_docs)] trip: Trip }
+    ReadyToHandOver { /** What happened to it. */ trip: Trip }
     /// Packed, and to be stopped if the warehouse still can.
-    CancelRequested { #[allow(missing_docs)] trip: Trip }
+    CancelRequested { /** What happened to it. */ trip: Trip }
     /// Its stock is being given back.
-    Unreserving { #[allow(missing_docs)] trip: Trip, /** Whether it is planned again after that. */ again: bool }
+    Unreserving { /** What happened to it. */ trip: Trip, /** Whether it is planned again after that. */ again: bool }
     /// Will not leave.
-    Cancelled { #[allow(missing_docs)] trip: Trip }
+    Cancelled { /** What happened to it. */ trip: Trip }
     /// The carrier has it.
-    HandedOver { #[allow(missing_docs)] trip: Trip, /** Whether it was silent once already. */ silent: bool }
+    HandedOver { /** What happened to it. */ trip: Trip, /** Whether it was silent once already. */ silent: bool }
     /// The carrier lost it.
-    Lost { #[allow(missing_docs)] trip: Trip }
+    Lost { /** What happened to it. */ trip: Trip }
     /// The customer has it.
-    Delivered { #[allow(missing_docs)] trip: Trip, /** Who took it. */ by: Receiver }
+    Delivered { /** What happened to it. */ trip: Trip, /** Who took it. */ by: Receiver }
     /// On its way back.
-    Returning { #[allow(missing_docs)] trip: Trip }
+    Returning { /** What happened to it. */ trip: Trip }
     /// Back.
-    ReturnedToSender { #[allow(missing_docs)] trip: Trip }
+    ReturnedToSender { /** What happened to it. */ trip: Trip }
 
     /// Holds a parcel. Holds stack.
     Hold { /** Why. */ reason: String }
@@ -369,9 +367,26 @@ plain! {
 }
 
 quiet!(
-    StockLost, StockGaveUp, BookLost, BookGaveUp, Booked, BookingRefused, Consumed, ConsumeRefused,
-    Unreserved, UnreserveRefused, NoNews, TrackRefused, InStock, Short, ReserveRefused, Accepted,
-    Mislaid, DeliveredTo, TurnedBack, CameBack
+    StockLost,
+    StockGaveUp,
+    BookLost,
+    BookGaveUp,
+    Booked,
+    BookingRefused,
+    Consumed,
+    ConsumeRefused,
+    Unreserved,
+    UnreserveRefused,
+    NoNews,
+    TrackRefused,
+    InStock,
+    Short,
+    ReserveRefused,
+    Accepted,
+    Mislaid,
+    DeliveredTo,
+    TurnedBack,
+    CameBack
 );
 guesses!(StockLost, BookLost; StockGaveUp, BookGaveUp);
 impl Evidence for Moving {
@@ -489,9 +504,7 @@ where
 {
     match cx.policy().packing {
         Packing::Automatic => ready(trip, cx),
-        Packing::ByWarehouse => {
-            until(cx.after_ms(cx.policy().pack_ms), Released { trip: trip.clone() })
-        }
+        Packing::ByWarehouse => until(cx.after_ms(cx.policy().pack_ms), Released { trip: trip.clone() }),
     }
 }
 fn shelve<R: Goto<Reserved> + Row<M = M>>(trip: &Trip, cx: &Cx<'_, R>) -> Next<R> {
@@ -655,18 +668,12 @@ impl On<PackDue> for ReadyToHandOver {
     }
 }
 
-fn earn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
-where
-    P7: PostedBy<R>,
-{
-    earn_at_most(trip.share_minor, trip, cx);
-}
-fn earn_at_most<R: Row<M = M>>(most: i64, trip: &mut Trip, cx: &mut Cx<'_, R>)
+fn earn<R: Row<M = M>>(at_most: i64, trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
     P7: PostedBy<R>,
 {
     if trip.earned_minor == 0 {
-        trip.earned_minor = trip.share_minor.min(most).max(0);
+        trip.earned_minor = trip.share_minor.min(at_most).max(0);
         cx.post(P7 { amount_minor: trip.earned_minor });
     }
 }
@@ -704,7 +711,7 @@ where
     cx.want(Consume { units, asked: trip.asked });
     let mut trip = Trip { handed_over_at: Some(cx.occurred()), ..trip.clone() };
     if cx.policy().earn == EarnPolicy::OnHandover {
-        earn(&mut trip, cx);
+        earn(earnable(cx), &mut trip, cx);
     }
     trip
 }
@@ -834,7 +841,7 @@ impl Trip {
 impl On<DeliveredTo> for HandedOver {
     fn on(&self, e: &DeliveredTo, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let mut trip = self.trip.delivered(cx.occurred());
-        earn_at_most(earnable(cx), &mut trip, cx);
+        earn(earnable(cx), &mut trip, cx);
         to(Delivered { trip, by: e.by })
     }
 }
@@ -842,7 +849,7 @@ impl On<DeliveredTo> for Lost {
     fn on(&self, e: &DeliveredTo, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         // If the loss was refunded, the customer has both now, and owes for the goods.
         let mut trip = self.trip.delivered(cx.occurred());
-        earn(&mut trip, cx);
+        earn(self.trip.share_minor, &mut trip, cx);
         to(Delivered { trip, by: e.by })
     }
 }

@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::id::{Channel, Key};
 use crate::ledger::{P1, P2, P3, P4, P5, P6, Source};
 use crate::machine::{
-    Answer, Cx, Decide, EmittedBy, Evidence, Fold, Goto, Life, Moved, Next, On, Row, View, refuse,
-    stay, to, until,
+    Answer, Cx, Decide, EmittedBy, Evidence, Fold, Goto, Life, Moved, Next, On, Row, View, refuse, stay, to,
+    until,
 };
 use crate::money::Money;
 use crate::stage::proof::{Cancelling, Collected, Funded, GivesBack};
@@ -201,56 +201,56 @@ pub enum NextAction {
 
 data! {
     /// Asked of the channel, no answer yet.
-    Sending { #[allow(missing_docs)] what: Try }
+    Sending { /** What it is about. */ what: Try }
     /// Provably never reached the channel: safe to try another.
-    NotSent { #[allow(missing_docs)] what: Try }
+    NotSent { /** What it is about. */ what: Try }
     /// Nobody knows. The amount stays reserved.
     Unknown {
-        #[allow(missing_docs)] what: Try,
+        /** What it is about. */ what: Try,
         /** Inquiries made. */ asked: u32,
         /** Answers "not there". */ missing: u32,
     }
     /// The inquiries are used up; a person reconciles.
-    Stuck { #[allow(missing_docs)] what: Try }
+    Stuck { /** What it is about. */ what: Try }
     /// Accepted, not final.
-    Pending { #[allow(missing_docs)] what: Try, /** Inquiries made. */ asked: u32 }
+    Pending { /** What it is about. */ what: Try, /** Inquiries made. */ asked: u32 }
     /// Waits for the customer.
-    RequiresAction { #[allow(missing_docs)] what: Try, /** What they must do. */ action: NextAction }
+    RequiresAction { /** What it is about. */ what: Try, /** What they must do. */ action: NextAction }
     /// Being closed, so that another may be tried.
     Closing {
-        #[allow(missing_docs)] what: Try,
+        /** What it is about. */ what: Try,
         /** Whether the channel refused to close it. */
         #[serde(default, skip_serializing_if = "std::ops::Not::not")] refused: bool,
     }
     /// Refused.
     Declined {
-        #[allow(missing_docs)] what: Try,
+        /** What it is about. */ what: Try,
         /** How. */ class: DeclineClass,
         /** The channel's code. */ code: String,
     }
     /// Closed without taking money.
-    Closed { #[allow(missing_docs)] what: Try }
+    Closed { /** What it is about. */ what: Try }
     /// Held for us, not taken.
-    Authorized { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
+    Authorized { /** What it is about. */ what: Try, /** What is held. */ hold: Held }
     /// Being captured.
-    Capturing { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
+    Capturing { /** What it is about. */ what: Try, /** What is held. */ hold: Held }
     /// Nobody knows whether it was captured.
     CaptureUnknown {
-        #[allow(missing_docs)] what: Try,
-        #[allow(missing_docs)] hold: Held,
+        /** What it is about. */ what: Try,
+        /** What is held. */ hold: Held,
         /** Inquiries made. */ asked: u32,
     }
     /// The rest of the authorisation is being released.
-    Voiding { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
+    Voiding { /** What it is about. */ what: Try, /** What is held. */ hold: Held }
     /// Released without taking money.
-    Voided { #[allow(missing_docs)] what: Try }
+    Voided { /** What it is about. */ what: Try }
     /// The authorisation ran out.
-    Expired { #[allow(missing_docs)] what: Try }
+    Expired { /** What it is about. */ what: Try }
     /// Some is taken, and more may be.
-    PartiallyCaptured { #[allow(missing_docs)] what: Try, #[allow(missing_docs)] hold: Held }
+    PartiallyCaptured { /** What it is about. */ what: Try, /** What is held. */ hold: Held }
     /// Taken.
     Captured {
-        #[allow(missing_docs)] what: Try,
+        /** What it is about. */ what: Try,
         /** Minor units taken, late failures taken off. */ captured_minor: i64,
         /** When the channel took it. */ at: Timestamp,
         /** Whether it came after this attempt had been given up. */
@@ -260,16 +260,16 @@ data! {
     }
     /// Money of another amount or currency arrived: a person decides.
     Mismatch {
-        #[allow(missing_docs)] what: Try,
+        /** What it is about. */ what: Try,
         /** Minor units in suspense. */ arrived_minor: i64,
         /** When. */ at: Timestamp,
     }
     /// Everything taken was taken back by the scheme or the bank.
-    FailedLate { #[allow(missing_docs)] what: Try }
+    FailedLate { /** What it is about. */ what: Try }
 
-    /// Starts an attempt to take what the tender asks, or what is still missing if that is less. Refused for an unknown
-    /// tender, when nothing is missing, for an order that is not wanted any more, and while another
-    /// attempt may still collect the same tender.
+    /// Starts an attempt to take what is left of a tender, or what is still missing if that is less. Refused for an
+    /// unknown tender, when nothing is missing, for an order that is not wanted any more, and while another attempt may
+    /// still collect the same tender.
     Start {
         /** Which tender of the order. */ tender: Key,
         /** Another channel than the tender names. */
@@ -427,8 +427,21 @@ plain! {
 }
 
 quiet!(
-    Lost, GaveUp, NotThere, CloseRefused, StillHeld, CaptureRefused, CaptureLost, CaptureGaveUp,
-    VoidRefused, Pended, ActionNeeded, Refused, Gone, HoldReleased, HoldExpired
+    Lost,
+    GaveUp,
+    NotThere,
+    CloseRefused,
+    StillHeld,
+    CaptureRefused,
+    CaptureLost,
+    CaptureGaveUp,
+    VoidRefused,
+    Pended,
+    ActionNeeded,
+    Refused,
+    Gone,
+    HoldReleased,
+    HoldExpired
 );
 guesses!(Lost, CaptureLost; GaveUp, CaptureGaveUp);
 
@@ -454,9 +467,7 @@ impl Evidence for CaptureFailed {
     }
 }
 
-use attempt::{
-    Asked, Early, Fresh, Holding, Live, M, Negative, New, Open, Secured, State, Taken,
-};
+use attempt::{Asked, Early, Fresh, Holding, Live, M, Negative, New, Open, Secured, State, Taken};
 
 shared!(Fresh.what: Try = Sending | Unknown | Stuck);
 shared!(Open.what: Try = Sending | Unknown | Stuck | Pending);
@@ -475,18 +486,12 @@ impl Try {
     }
 
     fn referred(&self, reference: &str) -> Try {
-        Try {
-            reference: Some(reference.to_owned()),
-            ..self.clone()
-        }
+        Try { reference: Some(reference.to_owned()), ..self.clone() }
     }
 
     /// Money goes back over the channel it came by.
     fn come_by(&self, channel: &Channel, reference: &str) -> Try {
-        Try {
-            channel: channel.clone(),
-            ..self.referred(reference)
-        }
+        Try { channel: channel.clone(), ..self.referred(reference) }
     }
 
     fn back(&self, attempt: Key, amount_minor: i64, source: Source) -> MoneyBack {
@@ -529,13 +534,17 @@ fn occupies(state: &State) -> Option<Key> {
 fn wanted<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
     match cx.life() {
         Life::Placed => true,
-        Life::Completed => cx.books().owed() < 0,
-        Life::Cancelling | Life::Ended | Life::Closed => false,
+        Life::Completed | Life::Cancelling => cx.books().owed() < 0,
+        Life::Ended | Life::Closed => false,
     }
 }
 
-/// What the customer has not paid yet, in minor units.
+/// What the customer has not paid yet, in minor units: of the price, or of what was served once no parcel is to come.
 fn missing<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
+    let parcels = cx.standing();
+    if parcels.all("dispatch") > 0 && parcels.open("dispatch") == 0 {
+        return cx.books().owed().saturating_neg().max(0);
+    }
     cx.order().total().minor().saturating_sub(cx.books().kept())
 }
 
@@ -547,15 +556,19 @@ impl Decide<Start> for New {
         let Some(tender) = cx.order().tenders().iter().find(|t| t.key == c.tender) else {
             return refuse("unknown_tender", format!("the order has no tender {}", c.tender));
         };
-        if let Some((other, _)) =
-            cx.siblings().instances().find(|(_, s)| occupies(s) == Some(c.tender))
-        {
-            return refuse(
-                "tender_busy",
-                format!("attempt {other} has collected tender {} or still may", c.tender),
-            );
+        let mut left = tender.amount_minor;
+        for (other, s) in cx.siblings().instances().filter(|(_, s)| occupies(s) == Some(c.tender)) {
+            if let State::Captured(s) = s {
+                left = left.saturating_sub(s.captured_minor);
+            }
+            if left <= 0 || !matches!(s, State::Captured(_)) {
+                return refuse(
+                    "tender_busy",
+                    format!("attempt {other} has collected tender {} or still may", c.tender),
+                );
+            }
         }
-        let amount_minor = tender.amount_minor.min(missing(cx));
+        let amount_minor = left.min(missing(cx));
         if amount_minor <= 0 {
             return refuse("nothing_due", "the order is paid in full by other tenders");
         }
@@ -571,7 +584,8 @@ impl Decide<Start> for New {
             amount: what.money(cx),
             tender: what.tender,
             method: c.method.clone(),
-            capture: cx.policy().capture == CaptureMode::AtOnce,
+            // No parcel will ask for the money of goods that are out.
+            capture: cx.policy().capture == CaptureMode::AtOnce || cx.books().owed() < 0,
         });
         Ok(until(cx.after_ms(cx.policy().answer_ms), Sending { what }))
     }
@@ -621,13 +635,7 @@ impl On<ActionNeeded> for Open {
     fn on(&self, e: &ActionNeeded, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let own = cx.after_ms(cx.policy().action_ms);
         let at = e.expires_at.and_then(|t| cx.at(t).ok()).unwrap_or(own);
-        until(
-            at,
-            RequiresAction {
-                what: self.what().referred(&e.reference),
-                action: e.action.clone(),
-            },
-        )
+        until(at, RequiresAction { what: self.what().referred(&e.reference), action: e.action.clone() })
     }
 }
 
@@ -635,10 +643,7 @@ fn close<R: Goto<Closing> + Row<M = M>>(what: &Try, cx: &mut Cx<'_, R>) -> Next<
 where
     Close: EmittedBy<R>,
 {
-    cx.want(Close {
-        channel: what.channel.clone(),
-        reference: what.reference.clone(),
-    });
+    cx.want(Close { channel: what.channel.clone(), reference: what.reference.clone() });
     until(cx.after_ms(cx.policy().close_ms), Closing { what: what.clone(), refused: false })
 }
 
@@ -733,29 +738,17 @@ fn void<R: Goto<Voiding> + Row<M = M>>(what: &Try, hold: &Held, cx: &mut Cx<'_, 
 where
     Void: EmittedBy<R>,
 {
-    cx.want(Void {
-        channel: what.channel.clone(),
-        reference: what.reference.clone(),
-    });
-    until(
-        cx.after_ms(cx.policy().answer_ms),
-        Voiding { what: what.clone(), hold: hold.clone() },
-    )
+    cx.want(Void { channel: what.channel.clone(), reference: what.reference.clone() });
+    until(cx.after_ms(cx.policy().answer_ms), Voiding { what: what.clone(), hold: hold.clone() })
 }
 
 fn held(e: &Authorised, until: Timestamp) -> Held {
-    Held {
-        authorized_minor: e.amount.minor(),
-        captured_minor: 0,
-        captures: 0,
-        until,
-        at: None,
-    }
+    Held { authorized_minor: e.amount.minor(), captured_minor: 0, captures: 0, until, at: None }
 }
 
 impl On<Authorised> for Early {
     fn on(&self, e: &Authorised, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let what = self.what().referred(&e.reference);
+        let what = self.what().come_by(&e.channel, &e.reference);
         if e.amount.currency() != what.money(cx).currency() {
             cx.hold("mismatch", format!("authorised {} in place of {}", e.amount, what.money(cx)));
             return until(
@@ -778,7 +771,7 @@ impl On<Authorised> for Negative {
     fn on(&self, e: &Authorised, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         cx.post(P1 { channel: e.channel.clone(), amount_minor: e.amount.minor() });
         let hold = held(e, cx.now());
-        void(&self.what().referred(&e.reference), &hold, cx)
+        void(&self.what().come_by(&e.channel, &e.reference), &hold, cx)
     }
 }
 impl On<Paid> for Early {
@@ -850,11 +843,7 @@ where
     let amount = Money::new(amount_minor, cx.order().total().currency());
     cx.want_nth(
         hold.captures,
-        Capture {
-            channel: what.channel.clone(),
-            reference: what.reference.clone(),
-            amount,
-        },
+        Capture { channel: what.channel.clone(), reference: what.reference.clone(), amount },
     );
     let hold = Held { captures: hold.captures.saturating_add(1), ..hold.clone() };
     until(cx.after_ms(cx.policy().answer_ms), Capturing { what: what.clone(), hold })
@@ -870,7 +859,7 @@ impl Decide<Collect> for Holding {
     fn decide(&self, c: &Collect, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         let left = due(self);
         let amount = c.amount_minor.unwrap_or(left);
-        if cx.life() != Life::Placed {
+        if !wanted(cx) {
             return refuse("not_wanted", "the order is not wanted any more");
         }
         if amount <= 0 {
@@ -889,7 +878,7 @@ impl On<CaptureAsked> for Holding {
 }
 impl On<HoldDue> for Holding {
     fn on(&self, _: &HoldDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let wanted = cx.life() == Life::Placed && matches!(self, Holding::Authorized(_));
+        let wanted = wanted(cx) && matches!(self, Holding::Authorized(_));
         if wanted && cx.policy().expiring == Expiring::Capture {
             capture(self.what(), self.hold(), due(self), cx)
         } else {
@@ -996,7 +985,7 @@ fn uncaptured<R: Goto<Authorized> + Goto<Voiding> + Row<M = M>>(
 where
     Void: EmittedBy<R>,
 {
-    if cx.life() != Life::Placed {
+    if !wanted(cx) {
         return void(what, hold, cx);
     }
     let own = cx.after_ms(cx.policy().hold_ms);
@@ -1004,20 +993,14 @@ where
     until(at, Authorized { what: what.clone(), hold: hold.clone() })
 }
 
-fn capture_unknown<R: Goto<CaptureUnknown> + Row<M = M>>(
-    s: &Capturing,
-    cx: &Cx<'_, R>,
-) -> Next<R> {
+fn capture_unknown<R: Goto<CaptureUnknown> + Row<M = M>>(s: &Capturing, cx: &Cx<'_, R>) -> Next<R> {
     let wait = cx.policy().inquiry_wait_ms(0);
-    until(
-        cx.after_ms(wait),
-        CaptureUnknown { what: s.what.clone(), hold: s.hold.clone(), asked: 0 },
-    )
+    until(cx.after_ms(wait), CaptureUnknown { what: s.what.clone(), hold: s.hold.clone(), asked: 0 })
 }
 
 impl On<CaptureRefused> for Capturing {
     fn on(&self, e: &CaptureRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        if cx.life() == Life::Placed {
+        if wanted(cx) {
             cx.hold("capture_refused", format!("the channel refuses a capture: {}", e.code));
         }
         uncaptured(&self.what, &self.hold, cx)
@@ -1079,10 +1062,8 @@ impl On<Paid> for Negative {
             return to(Captured { what, captured_minor: 0, at, late: true, unwanted: true });
         }
         cx.post(P5 { channel: e.channel.clone(), amount_minor });
-        let taken = cx.siblings().instances().any(|(k, s)| {
-            k != cx.key() && occupies(s) == Some(what.tender)
-        });
-        let due = total.minor().saturating_sub(cx.books().kept()).saturating_sub(cx.books().held());
+        let taken = cx.siblings().instances().any(|(k, s)| k != cx.key() && occupies(s) == Some(what.tender));
+        let due = missing(cx).saturating_sub(cx.books().held());
         let unwanted = !wanted(cx) || taken || amount_minor > due;
         if unwanted {
             cx.ask(what.back(cx.key(), amount_minor, Source::Suspense));
@@ -1125,7 +1106,7 @@ impl On<GiveBack> for Captured {
 
 impl Decide<AcceptMismatch> for Mismatch {
     fn decide(&self, _: &AcceptMismatch, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        let due = cx.order().total().minor().saturating_sub(cx.books().kept());
+        let due = missing(cx);
         if self.arrived_minor <= 0 || self.arrived_minor > due {
             return refuse("exceeds_due", format!("{} arrived, {due} due", self.arrived_minor));
         }
@@ -1140,10 +1121,7 @@ impl Decide<AcceptMismatch> for Mismatch {
     }
 }
 
-fn unwanted<R: Goto<Captured> + Goto<Closed> + Row<M = M>>(
-    s: &Mismatch,
-    cx: &mut Cx<'_, R>,
-) -> Next<R>
+fn unwanted<R: Goto<Captured> + Goto<Closed> + Row<M = M>>(s: &Mismatch, cx: &mut Cx<'_, R>) -> Next<R>
 where
     MoneyBack: crate::machine::AskedBy<R>,
 {

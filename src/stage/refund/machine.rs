@@ -6,8 +6,8 @@ use super::policy::RefundPolicy;
 use crate::id::{Actor, Channel, Key};
 use crate::ledger::{P7, P8, P9, P10, P11, P12, P18, Source};
 use crate::machine::{
-    Answer, Cx, Decide, EmittedBy, Evidence, Goto, Life, Moved, Next, On, PostedBy, Row, View, refuse,
-    to, until,
+    Answer, Cx, Decide, EmittedBy, Evidence, Goto, Life, Moved, Next, On, PostedBy, Row, View, refuse, to,
+    until,
 };
 use crate::money::Money;
 use crate::stage::{data, guesses, plain, quiet, shared};
@@ -107,29 +107,29 @@ fn is_zero(n: &i64) -> bool {
 
 data! {
     /// Reserved; waits for a second person.
-    ApprovalPending { #[allow(missing_docs)] back: Back, /** Who asked. */ by: Actor }
+    ApprovalPending { /** What it is about. */ back: Back, /** Who asked. */ by: Actor }
     /// Asked of the channel, no answer yet.
-    Sending { #[allow(missing_docs)] back: Back }
+    Sending { /** What it is about. */ back: Back }
     /// Nobody knows. The amount stays reserved.
-    Unknown { #[allow(missing_docs)] back: Back, /** Inquiries made. */ asked: u32 }
+    Unknown { /** What it is about. */ back: Back, /** Inquiries made. */ asked: u32 }
     /// Accepted, not final; or waiting for the merchant's balance.
     Pending {
-        #[allow(missing_docs)] back: Back,
+        /** What it is about. */ back: Back,
         /** Inquiries made. */ asked: u32,
         /** Whether it must be sent again. */ resend: bool,
         /** Whether it was, and the channel may have it. */
         #[serde(default, skip_serializing_if = "std::ops::Not::not")] resent: bool,
     }
     /// The channel cannot pay it out: another way is needed.
-    RequiresAction { #[allow(missing_docs)] back: Back }
+    RequiresAction { /** What it is about. */ back: Back }
     /// Paid back.
-    Succeeded { #[allow(missing_docs)] back: Back }
+    Succeeded { /** What it is about. */ back: Back }
     /// Not paid back; the customer is still owed.
-    Failed { #[allow(missing_docs)] back: Back, /** Why. */ why: String }
+    Failed { /** What it is about. */ back: Back, /** Why. */ why: String }
     /// Called off before it was sent.
-    Cancelled { #[allow(missing_docs)] back: Back }
+    Cancelled { /** What it is about. */ back: Back }
     /// Paid back, and returned by the bank; the customer is still owed.
-    Reversed { #[allow(missing_docs)] back: Back }
+    Reversed { /** What it is about. */ back: Back }
 
     /// Asks for a refund. Refused above what is refundable on the channel, counting refunds in flight.
     Request {
@@ -354,11 +354,7 @@ fn release<R: Row<M = M>>(back: &Back, cx: &mut Cx<'_, R>)
 where
     P11: PostedBy<R>,
 {
-    cx.post(P11 {
-        channel: back.channel.clone(),
-        source: back.source,
-        amount_minor: back.amount_minor,
-    });
+    cx.post(P11 { channel: back.channel.clone(), source: back.source, amount_minor: back.amount_minor });
 }
 
 /// Nobody is owed it after all: the books are as they were before it was asked for.
@@ -455,10 +451,7 @@ where
     let paid = if same { e.amount.minor().max(0) } else { back.amount_minor };
     let amount_minor = paid.min(back.amount_minor);
     if !same || e.amount.minor() != back.amount_minor {
-        cx.hold(
-            "refund_mismatch",
-            format!("{} paid back in place of {}", e.amount, back.amount_minor),
-        );
+        cx.hold("refund_mismatch", format!("{} paid back in place of {}", e.amount, back.amount_minor));
     }
     cx.post(P10 { channel: back.channel.clone(), amount_minor });
     cx.post(P11 {
@@ -466,10 +459,7 @@ where
         source: back.source,
         amount_minor: back.amount_minor.saturating_sub(amount_minor),
     });
-    cx.post(P18 {
-        channel: back.channel.clone(),
-        amount_minor: paid.saturating_sub(amount_minor),
-    });
+    cx.post(P18 { channel: back.channel.clone(), amount_minor: paid.saturating_sub(amount_minor) });
     Back { amount_minor, ..back }
 }
 
@@ -557,11 +547,7 @@ impl On<Repaid> for Negative {
         if matches!(self, Negative::Cancelled(_)) {
             cx.post(P8 { amount_minor: back.unearned_minor });
         }
-        cx.post(P9 {
-            channel: back.channel.clone(),
-            source: back.source,
-            amount_minor: back.amount_minor,
-        });
+        cx.post(P9 { channel: back.channel.clone(), source: back.source, amount_minor: back.amount_minor });
         to(Succeeded { back: settle(back, e, cx) })
     }
 }

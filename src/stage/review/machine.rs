@@ -6,8 +6,7 @@ use super::policy::{OnLapse, ReviewPolicy};
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key};
 use crate::machine::{
-    Answer, AskedBy, Cx, Decide, Evidence, Fold, Goto, Next, On, Opens, Refusal, Row, View,
-    stay, to, until,
+    Answer, AskedBy, Cx, Decide, Evidence, Fold, Goto, Next, On, Opens, Refusal, Row, View, stay, to, until,
 };
 use crate::money::Money;
 use crate::stage::proof::{Approved as Passed, Cancelling, Funded, ToCapture, ToDispatch};
@@ -132,33 +131,33 @@ pub struct Lease {
 
 data! {
     /// The scorer was asked.
-    Scoring { #[allow(missing_docs)] file: File }
+    Scoring { /** What it knows. */ file: File }
     /// The fast lane let it pass.
-    AutoApproved { #[allow(missing_docs)] file: File }
+    AutoApproved { /** What it knows. */ file: File }
     /// A hard rule refused it.
-    AutoRejected { #[allow(missing_docs)] file: File }
+    AutoRejected { /** What it knows. */ file: File }
     /// Waits for a reviewer.
-    Queued { #[allow(missing_docs)] file: File }
+    Queued { /** What it knows. */ file: File }
     /// A reviewer holds it.
-    Claimed { #[allow(missing_docs)] file: File, #[allow(missing_docs)] lease: Lease }
+    Claimed { /** What it knows. */ file: File, /** Who has it. */ lease: Lease }
     /// One approved; another person must.
-    PendingSecond { #[allow(missing_docs)] file: File }
+    PendingSecond { /** What it knows. */ file: File }
     /// Waits for the customer; the clock stands still.
     InfoRequested {
-        #[allow(missing_docs)] file: File,
+        /** What it knows. */ file: File,
         /** What was asked. */ question: String,
         /** What the clock had left. */ left_ms: u64,
     }
     /// Put off; the clock runs.
-    Snoozed { #[allow(missing_docs)] file: File }
+    Snoozed { /** What it knows. */ file: File }
     /// Waits one tier higher.
-    Escalated { #[allow(missing_docs)] file: File }
+    Escalated { /** What it knows. */ file: File }
     /// People let it pass.
-    Approved { #[allow(missing_docs)] file: File }
+    Approved { /** What it knows. */ file: File }
     /// A person, or the customer's silence, refused it.
-    Rejected { #[allow(missing_docs)] file: File, /** Why. */ reason: String }
+    Rejected { /** What it knows. */ file: File, /** Why. */ reason: String }
     /// The order was cancelled first.
-    Withdrawn { #[allow(missing_docs)] file: File }
+    Withdrawn { /** What it knows. */ file: File }
 
     /// Gives a claimed case back to the queue.
     HandBack { /** The lease's token. */ token: u32 }
@@ -328,11 +327,7 @@ impl Decide<Claim> for Waiting {
         let mut file = self.file().clone();
         file.claims = file.claims.saturating_add(1);
         let until_at = cx.after_ms(cx.policy().lease_ms);
-        let lease = Lease {
-            actor: cx.by().clone(),
-            token: file.claims,
-            until: until_at.instant(),
-        };
+        let lease = Lease { actor: cx.by().clone(), token: file.claims, until: until_at.instant() };
         Ok(until((until_at, due(&file, cx)), Claimed { file, lease }))
     }
 }
@@ -379,10 +374,7 @@ impl Decide<Approve> for Claimed {
         approve(&self.file, cx)
     }
 }
-fn approve<R: Goto<Approved> + Goto<PendingSecond> + Row<M = M>>(
-    file: &File,
-    cx: &Cx<'_, R>,
-) -> Answer<R> {
+fn approve<R: Goto<Approved> + Goto<PendingSecond> + Row<M = M>>(file: &File, cx: &Cx<'_, R>) -> Answer<R> {
     may_decide(file, cx)?;
     let mut file = file.clone();
     file.approved_by.push(cx.by().clone());

@@ -249,7 +249,7 @@ fn build(path: &Path) -> Result<(), Error> {
     fs::rename(&draft, path).map_err(|error| io(path, &error))?;
     if cfg!(unix) {
         // Without this a power cut can take the name of a file whose contents are safe.
-        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = path.parent().unwrap_or_else(|| Path::new("/"));
         flush(folder).map_err(|error| io(folder, &error))?;
     }
     Ok(())

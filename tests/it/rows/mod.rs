@@ -3,11 +3,14 @@
 
 mod dispatch;
 mod ends;
+mod journeys;
 mod lifecycle;
 mod payment;
 mod refund;
 mod refusals;
 mod review;
+mod twice;
+mod wander;
 
 use std::collections::BTreeSet;
 

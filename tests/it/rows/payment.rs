@@ -5,8 +5,8 @@ use consign::pipeline::Physical;
 use consign::stage::payment::{
     AcceptMismatch, ActionNeeded, Authorised, Cancel, CaptureFailed, CaptureMode, CaptureRefused,
     CloseRefused, Collect, CustomerBack, DeclineClass, Expiring, FundsPolicy, Gone, HoldExpired,
-    HoldReleased, NextAction, NotThere, Paid, PaymentPolicy, Pended, RefuseMismatch, Refused,
-    Release, Start, StillHeld, VoidRefused, attempt,
+    HoldReleased, NextAction, NotThere, Paid, PaymentPolicy, Pended, RefuseMismatch, Refused, Release, Start,
+    StillHeld, VoidRefused, attempt,
 };
 
 use super::{Case, case, each};
@@ -53,11 +53,7 @@ pub(crate) fn authorised(minor: i64) -> Authorised {
     }
 }
 pub(crate) fn capture_failed(minor: i64) -> CaptureFailed {
-    CaptureFailed {
-        channel: "card".parse().unwrap(),
-        reference: "r1".to_owned(),
-        amount: eur(minor),
-    }
+    CaptureFailed { channel: "card".parse().unwrap(), reference: "r1".to_owned(), amount: eur(minor) }
 }
 pub(crate) fn pended() -> Pended {
     Pended { reference: "r1".to_owned() }
@@ -88,10 +84,8 @@ pub(crate) fn reach_under(policy: Physical, state: &str) -> Shop {
         return s;
     }
     s.asks(start(1));
-    let authorised_first = [
-        "Authorized", "Capturing", "CaptureUnknown", "Voiding", "Voided", "Expired",
-        "PartiallyCaptured",
-    ];
+    let authorised_first =
+        ["Authorized", "Capturing", "CaptureUnknown", "Voiding", "Voided", "Expired", "PartiallyCaptured"];
     if authorised_first.contains(&state) {
         s.done("Charge", authorised(5000));
     }
@@ -181,285 +175,583 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn begin() -> Vec<Case> {
     let mut all = vec![
-        case("a customer pays: charged at once", || reach_under(Physical::default(), "New"), |s| s.asks(start(1)), "
+        case(
+            "a customer pays: charged at once",
+            || reach_under(Physical::default(), "New"),
+            |s| s.asks(start(1)),
+            "
             payment.attempt 1: New + Start -> Sending
             wants Charge 1 #0 amount=50.00 EUR capture=true channel=card method=tok-1 tender=1
-        "),
-        case("a customer pays: authorised only", || reach("New"), |s| s.asks(start(1)), "
+        ",
+        ),
+        case(
+            "a customer pays: authorised only",
+            || reach("New"),
+            |s| s.asks(start(1)),
+            "
             payment.attempt 1: New + Start -> Sending
             wants Charge 1 #0 amount=50.00 EUR capture=false channel=card method=tok-1 tender=1
-        "),
-        case("the charge was never sent", || reach("Sending"), |s| s.gave_up("Charge", false), "
+        ",
+        ),
+        case(
+            "the charge was never sent",
+            || reach("Sending"),
+            |s| s.gave_up("Charge", false),
+            "
             payment.attempt 1: Sending + GaveUp -> NotSent
-        "),
-        case("the charge was sent and never answered", || reach("Sending"), |s| s.gave_up("Charge", true), "
+        ",
+        ),
+        case(
+            "the charge was sent and never answered",
+            || reach("Sending"),
+            |s| s.gave_up("Charge", true),
+            "
             payment.attempt 1: Sending + GaveUp -> Unknown
-        "),
-        case("the answer to the charge is lost", || reach("Sending"), |s| s.lost("Charge"), "
+        ",
+        ),
+        case(
+            "the answer to the charge is lost",
+            || reach("Sending"),
+            |s| s.lost("Charge"),
+            "
             payment.attempt 1: Sending + Lost -> Unknown
-        "),
-        case("the charge is not answered in time", || reach("Sending"), |s| s.due("payment.attempt", 1, "AnswerDue"), "
+        ",
+        ),
+        case(
+            "the charge is not answered in time",
+            || reach("Sending"),
+            |s| s.due("payment.attempt", 1, "AnswerDue"),
+            "
             payment.attempt 1: Sending + AnswerDue -> Unknown
-        "),
-        case("the customer must act, and then the channel works on it", || reach("RequiresAction"), |s| { s.hears(says(pended())); }, "
+        ",
+        ),
+        case(
+            "the customer must act, and then the channel works on it",
+            || reach("RequiresAction"),
+            |s| {
+                s.hears(says(pended()));
+            },
+            "
             payment.attempt 1: RequiresAction + Pended -> Pending
-        "),
-        case("the customer comes back", || reach("RequiresAction"), |s| s.asks(attempt::M::command(1, CustomerBack)), "
+        ",
+        ),
+        case(
+            "the customer comes back",
+            || reach("RequiresAction"),
+            |s| s.asks(attempt::M::command(1, CustomerBack)),
+            "
             payment.attempt 1: RequiresAction + CustomerBack -> Pending
-        "),
-        case("the customer does not act in time", || reach("RequiresAction"), |s| s.due("payment.attempt", 1, "ActionDue"), "
+        ",
+        ),
+        case(
+            "the customer does not act in time",
+            || reach("RequiresAction"),
+            |s| s.due("payment.attempt", 1, "ActionDue"),
+            "
             payment.attempt 1: RequiresAction + ActionDue -> Closing
             wants Close 1 #0 channel=card reference=r1
-        "),
-        case("an unknown charge is inquired", || reach("Unknown"), |s| s.due("payment.attempt", 1, "AskAgain"), "
+        ",
+        ),
+        case(
+            "an unknown charge is inquired",
+            || reach("Unknown"),
+            |s| s.due("payment.attempt", 1, "AskAgain"),
+            "
             payment.attempt 1: Unknown + AskAgain -> Unknown
-            wants Inquire 1 #1 amount=50.00 EUR channel=card reference=null
-        "),
-        case("an unknown charge is inquired for the last time", || {
-            let mut policy = later();
-            policy.payment.inquiries = 0;
-            reach_under(policy, "Unknown")
-        }, |s| s.due("payment.attempt", 1, "AskAgain"), "
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=false reference=null
+        ",
+        ),
+        case(
+            "an unknown charge is inquired for the last time",
+            || {
+                let mut policy = later();
+                policy.payment.inquiries = 0;
+                reach_under(policy, "Unknown")
+            },
+            |s| s.due("payment.attempt", 1, "AskAgain"),
+            "
             payment.attempt 1: Unknown + AskAgain -> Stuck
-            wants Inquire 1 #1 amount=50.00 EUR channel=card reference=null
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=false reference=null
             holds reconcile
-        "),
-        case("the channel knows nothing of it, once", || {
-            let mut s = reach("Unknown");
-            s.due("payment.attempt", 1, "AskAgain");
-            s
-        }, |s| s.done("Inquire", NotThere), "
+        ",
+        ),
+        case(
+            "the channel knows nothing of it, once",
+            || {
+                let mut s = reach("Unknown");
+                s.due("payment.attempt", 1, "AskAgain");
+                s
+            },
+            |s| s.done("Inquire", NotThere),
+            "
             payment.attempt 1: Unknown + NotThere -> Unknown
-        "),
-        case("the channel knows nothing of it, twice", || {
-            let mut s = reach("Unknown");
-            s.due("payment.attempt", 1, "AskAgain");
-            s.done("Inquire", NotThere);
-            s.due("payment.attempt", 1, "AskAgain");
-            s
-        }, |s| s.done("Inquire", NotThere), "
+        ",
+        ),
+        case(
+            "the channel knows nothing of it, twice",
+            || {
+                let mut s = reach("Unknown");
+                s.due("payment.attempt", 1, "AskAgain");
+                s.done("Inquire", NotThere);
+                s.due("payment.attempt", 1, "AskAgain");
+                s
+            },
+            |s| s.done("Inquire", NotThere),
+            "
             payment.attempt 1: Unknown + NotThere -> Closing
             wants Close 1 #0 channel=card reference=null
-        "),
-        case("a pending charge is inquired", || reach("Pending"), |s| s.due("payment.attempt", 1, "AskAgain"), "
+        ",
+        ),
+        case(
+            "a pending charge is inquired",
+            || reach("Pending"),
+            |s| s.due("payment.attempt", 1, "AskAgain"),
+            "
             payment.attempt 1: Pending + AskAgain -> Pending
-            wants Inquire 1 #1 amount=50.00 EUR channel=card reference=r1
-        "),
-        case("a pending charge is inquired for the last time", || {
-            let mut policy = later();
-            policy.payment.inquiries = 0;
-            reach_under(policy, "Pending")
-        }, |s| s.due("payment.attempt", 1, "AskAgain"), "
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=false reference=r1
+        ",
+        ),
+        case(
+            "a pending charge is inquired for the last time",
+            || {
+                let mut policy = later();
+                policy.payment.inquiries = 0;
+                reach_under(policy, "Pending")
+            },
+            |s| s.due("payment.attempt", 1, "AskAgain"),
+            "
             payment.attempt 1: Pending + AskAgain -> Stuck
-            wants Inquire 1 #1 amount=50.00 EUR channel=card reference=r1
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=false reference=r1
             holds reconcile
-        "),
-        case("a charge that a person reconciles is inquired", || reach("Stuck"), |s| s.due("payment.attempt", 1, "AskAgain"), "
+        ",
+        ),
+        case(
+            "a charge that a person reconciles is inquired",
+            || reach("Stuck"),
+            |s| s.due("payment.attempt", 1, "AskAgain"),
+            "
             payment.attempt 1: Stuck + AskAgain -> Stuck
-            wants Inquire 1 #4294967295 amount=50.00 EUR channel=card reference=null
-        "),
-        case("a close is repeated", || {
-            let mut s = reach("Closing");
-            s.lost("Close");
-            s
-        }, |s| s.due("payment.attempt", 1, "CloseDue"), "
+            wants Inquire 1 #4294967295 amount=50.00 EUR channel=card held=false reference=null
+        ",
+        ),
+        case(
+            "a close is repeated",
+            || {
+                let mut s = reach("Closing");
+                s.lost("Close");
+                s
+            },
+            |s| s.due("payment.attempt", 1, "CloseDue"),
+            "
             payment.attempt 1: Closing + CloseDue -> Closing
             wants Close 1 #0 channel=card reference=r1
-        "),
-        case("a close that is under way is not sent twice", || reach("Closing"), |s| s.due("payment.attempt", 1, "CloseDue"), "
+        ",
+        ),
+        case(
+            "a close that is under way is not sent twice",
+            || reach("Closing"),
+            |s| s.due("payment.attempt", 1, "CloseDue"),
+            "
             payment.attempt 1: Closing + CloseDue -> Closing
-        "),
-        case("the channel refuses to close", || reach("Closing"), |s| s.declined("Close", CloseRefused { code: "paying".to_owned() }), "
+        ",
+        ),
+        case(
+            "the channel refuses to close",
+            || reach("Closing"),
+            |s| s.declined("Close", CloseRefused { code: "paying".to_owned() }),
+            "
             payment.attempt 1: Closing + CloseRefused -> Closing
-            wants Inquire 1 #0 amount=50.00 EUR channel=card reference=r1
-        "),
-        case("not there, and it refused to close it", || {
-            let mut s = reach("Closing");
-            s.declined("Close", CloseRefused { code: "unknown".to_owned() });
-            s
-        }, |s| s.done("Inquire", NotThere), "
+            wants Inquire 1 #0 amount=50.00 EUR channel=card held=false reference=r1
+        ",
+        ),
+        case(
+            "not there, and it refused to close it",
+            || {
+                let mut s = reach("Closing");
+                s.declined("Close", CloseRefused { code: "unknown".to_owned() });
+                s
+            },
+            |s| s.done("Inquire", NotThere),
+            "
             payment.attempt 1: Closing + NotThere -> Closed
-        "),
-        case("not there, before it was to be closed", || {
-            let mut s = reach("Unknown");
-            s.due("payment.attempt", 1, "AskAgain");
-            s.asks(attempt::M::command(1, Cancel));
-            s
-        }, |s| s.done("Inquire", NotThere), "
+        ",
+        ),
+        case(
+            "not there, before it was to be closed",
+            || {
+                let mut s = reach("Unknown");
+                s.due("payment.attempt", 1, "AskAgain");
+                s.asks(attempt::M::command(1, Cancel));
+                s
+            },
+            |s| s.done("Inquire", NotThere),
+            "
             payment.attempt 1: Closing + NotThere -> Closing
-        "),
+        ",
+        ),
     ];
-    all.extend(each("accepted, not final", reach, FRESH, |s| { s.hears(says(pended())); }, "
+    all.extend(each(
+        "accepted, not final",
+        reach,
+        FRESH,
+        |s| {
+            s.hears(says(pended()));
+        },
+        "
             payment.attempt 1: {from} + Pended -> Pending
-        "));
-    all.extend(each("the customer must act", reach, OPEN, |s| { s.hears(says(redirect())); }, "
+        ",
+    ));
+    all.extend(each(
+        "the customer must act",
+        reach,
+        OPEN,
+        |s| {
+            s.hears(says(redirect()));
+        },
+        "
             payment.attempt 1: {from} + ActionNeeded -> RequiresAction
-        "));
+        ",
+    ));
     let unreferenced = &["Unknown", "Stuck"];
-    all.extend(each("an attempt without a reference is cancelled", reach, unreferenced, |s| s.asks(attempt::M::command(1, Cancel)), "
+    all.extend(each(
+        "an attempt without a reference is cancelled",
+        reach,
+        unreferenced,
+        |s| s.asks(attempt::M::command(1, Cancel)),
+        "
             payment.attempt 1: {from} + Cancel -> Closing
             wants Close 1 #0 channel=card reference=null
-        "));
+        ",
+    ));
     let referenced = &["Pending", "RequiresAction"];
-    all.extend(each("an attempt is cancelled", reach, referenced, |s| s.asks(attempt::M::command(1, Cancel)), "
+    all.extend(each(
+        "an attempt is cancelled",
+        reach,
+        referenced,
+        |s| s.asks(attempt::M::command(1, Cancel)),
+        "
             payment.attempt 1: {from} + Cancel -> Closing
             wants Close 1 #0 channel=card reference=r1
-        "));
-    all.extend(each("the order is cancelled before the channel answered", reach, FRESH, |s| s.asks(super::lifecycle::cancel()), "
+        ",
+    ));
+    all.extend(each(
+        "the order is cancelled before the channel answered",
+        reach,
+        FRESH,
+        |s| s.asks(super::lifecycle::cancel()),
+        "
             order.life 1: Placed + Cancel -> Cancelling
             payment.attempt 1: {from} + Stop -> Closing
             wants Close 1 #0 channel=card reference=null
-        "));
-    all.extend(each("the order is cancelled while the customer pays", reach, referenced, |s| s.asks(super::lifecycle::cancel()), "
+        ",
+    ));
+    all.extend(each(
+        "the order is cancelled while the customer pays",
+        reach,
+        referenced,
+        |s| s.asks(super::lifecycle::cancel()),
+        "
             order.life 1: Placed + Cancel -> Cancelling
             payment.attempt 1: {from} + Stop -> Closing
             wants Close 1 #0 channel=card reference=r1
-        "));
+        ",
+    ));
     all
 }
 
 fn early() -> Vec<Case> {
     let mut all = Vec::new();
-    all.extend(each("authorised", reach, WANTED, |s| { s.hears(says(authorised(5000))); }, "
+    all.extend(each(
+        "authorised",
+        reach,
+        WANTED,
+        |s| {
+            s.hears(says(authorised(5000)));
+        },
+        "
             payment.attempt 1: {from} + Authorised -> Authorized
             review.case 1: New + Enter -> Scoring
             posts P1 card 5000
             wants Score 1 #0 total=50.00 EUR
-        "));
-    all.push(case("authorised while it is being closed", || reach("Closing"), |s| { s.hears(says(authorised(5000))); }, "
+        ",
+    ));
+    all.push(case(
+        "authorised while it is being closed",
+        || reach("Closing"),
+        |s| {
+            s.hears(says(authorised(5000)));
+        },
+        "
             payment.attempt 1: Closing + Authorised -> Voiding
             posts P1 card 5000
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.push(case("authorised in another currency", || reach("Sending"), |s| {
-        let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
-        s.hears(says(Authorised { amount, ..authorised(5000) }));
-    }, "
+        ",
+    ));
+    all.push(case(
+        "authorised in another currency",
+        || reach("Sending"),
+        |s| {
+            let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
+            s.hears(says(Authorised { amount, ..authorised(5000) }));
+        },
+        "
             payment.attempt 1: Sending + Authorised -> Mismatch
             holds mismatch
-        "));
-    all.extend(each("charged", reach, EARLY, |s| { s.hears(says(paid(5000))); }, "
+        ",
+    ));
+    all.extend(each(
+        "charged",
+        reach,
+        EARLY,
+        |s| {
+            s.hears(says(paid(5000)));
+        },
+        "
             payment.attempt 1: {from} + Paid -> Captured
             review.case 1: New + Enter -> Scoring
             posts P3 card 5000
             wants Score 1 #0 total=50.00 EUR
-        "));
-    all.push(case("charged although it was to be closed, of an order that leaves", || reach_leaving("Closing"), |s| s.done("Close", paid(5000)), "
+        ",
+    ));
+    all.push(case(
+        "charged although it was to be closed, of an order that leaves",
+        || reach_leaving("Closing"),
+        |s| s.done("Close", paid(5000)),
+        "
             payment.attempt 1: Closing + Paid -> Captured
             refund 1: New + Begin -> Sending
             posts P5 card 5000
             posts P9 card suspense 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("another amount is charged", || reach("Sending"), |s| s.done("Charge", paid(4900)), "
+        ",
+    ));
+    all.push(case(
+        "another amount is charged",
+        || reach("Sending"),
+        |s| s.done("Charge", paid(4900)),
+        "
             payment.attempt 1: Sending + Paid -> Mismatch
             posts P5 card 4900
             holds mismatch
-        "));
-    all.push(case("another currency is charged", || reach("Sending"), |s| {
-        let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
-        s.done("Charge", Paid { amount, ..paid(5000) });
-    }, "
+        ",
+    ));
+    all.push(case(
+        "another currency is charged",
+        || reach("Sending"),
+        |s| {
+            let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
+            s.done("Charge", Paid { amount, ..paid(5000) });
+        },
+        "
             payment.attempt 1: Sending + Paid -> Mismatch
             holds mismatch
-        "));
-    all.extend(each("refused", reach, EARLY, |s| { s.hears(says(refused())); }, "
+        ",
+    ));
+    all.extend(each(
+        "refused",
+        reach,
+        EARLY,
+        |s| {
+            s.hears(says(refused()));
+        },
+        "
             payment.attempt 1: {from} + Refused -> Declined
-        "));
-    all.extend(each("closed at the channel", reach, EARLY, |s| { s.hears(says(Gone)); }, "
+        ",
+    ));
+    all.extend(each(
+        "closed at the channel",
+        reach,
+        EARLY,
+        |s| {
+            s.hears(says(Gone));
+        },
+        "
             payment.attempt 1: {from} + Gone -> Closed
-        "));
-    all.extend(each("released at the channel", reach, EARLY, |s| { s.hears(says(HoldReleased)); }, "
+        ",
+    ));
+    all.extend(each(
+        "released at the channel",
+        reach,
+        EARLY,
+        |s| {
+            s.hears(says(HoldReleased));
+        },
+        "
             payment.attempt 1: {from} + HoldReleased -> Closed
-        "));
-    all.extend(each("run out at the channel", reach, EARLY, |s| { s.hears(says(HoldExpired)); }, "
+        ",
+    ));
+    all.extend(each(
+        "run out at the channel",
+        reach,
+        EARLY,
+        |s| {
+            s.hears(says(HoldExpired));
+        },
+        "
             payment.attempt 1: {from} + HoldExpired -> Closed
-        "));
+        ",
+    ));
     all
 }
 
 fn secured() -> Vec<Case> {
     let mut all = Vec::new();
-    all.push(case("what is authorised is collected", || reach("Authorized"), |s| s.asks(collect(None)), "
+    all.push(case(
+        "what is authorised is collected",
+        || reach("Authorized"),
+        |s| s.asks(collect(None)),
+        "
             payment.attempt 1: Authorized + Collect -> Capturing
             wants Capture 1 #0 amount=50.00 EUR channel=card reference=r1
-        "));
-    all.push(case("the rest of what is authorised is collected", || reach("PartiallyCaptured"), |s| s.asks(collect(None)), "
+        ",
+    ));
+    all.push(case(
+        "the rest of what is authorised is collected",
+        || reach("PartiallyCaptured"),
+        |s| s.asks(collect(None)),
+        "
             payment.attempt 1: PartiallyCaptured + Collect -> Capturing
             wants Capture 1 #1 amount=20.00 EUR channel=card reference=r1
-        "));
-    all.push(case("a parcel wants the money", || super::dispatch::reach_under(later(), "Released"), |s| s.asks(super::dispatch::pack()), "
+        ",
+    ));
+    all.push(case(
+        "a parcel wants the money",
+        || super::dispatch::reach_under(later(), "Released"),
+        |s| s.asks(super::dispatch::pack()),
+        "
             dispatch.parcel 1: Released + Pack -> ReadyToHandOver
             payment.attempt 1: Authorized + CaptureAsked -> Capturing
             wants Book 1 #0 units=1xfrom-shop
             wants Capture 1 #0 amount=50.00 EUR channel=card reference=r1
-        "));
-    all.push(case("a parcel wants the rest of the money", || {
-        let mut s = super::dispatch::reach_under(later(), "Released");
-        s.asks(collect(Some(3000)));
-        s.done("Capture", paid_in_part(3000));
-        s
-    }, |s| s.asks(super::dispatch::pack()), "
+        ",
+    ));
+    all.push(case(
+        "a parcel wants the rest of the money",
+        || {
+            let mut s = super::dispatch::reach_under(later(), "Released");
+            s.asks(collect(Some(3000)));
+            s.done("Capture", paid_in_part(3000));
+            s
+        },
+        |s| s.asks(super::dispatch::pack()),
+        "
             dispatch.parcel 1: Released + Pack -> ReadyToHandOver
             payment.attempt 1: PartiallyCaptured + CaptureAsked -> Capturing
             wants Book 1 #0 units=1xfrom-shop
             wants Capture 1 #1 amount=20.00 EUR channel=card reference=r1
-        "));
-    all.push(case("an authorisation is about to expire: it is captured", || reach("Authorized"), |s| s.due("payment.attempt", 1, "HoldDue"), "
+        ",
+    ));
+    all.push(case(
+        "an authorisation is about to expire: it is captured",
+        || reach("Authorized"),
+        |s| s.due("payment.attempt", 1, "HoldDue"),
+        "
             payment.attempt 1: Authorized + HoldDue -> Capturing
             wants Capture 1 #0 amount=50.00 EUR channel=card reference=r1
-        "));
-    all.push(case("an authorisation is about to expire: it is released", || {
-        let mut policy = later();
-        policy.payment.expiring = Expiring::Release;
-        reach_under(policy, "Authorized")
-    }, |s| s.due("payment.attempt", 1, "HoldDue"), "
+        ",
+    ));
+    all.push(case(
+        "an authorisation is about to expire: it is released",
+        || {
+            let mut policy = later();
+            policy.payment.expiring = Expiring::Release;
+            reach_under(policy, "Authorized")
+        },
+        |s| s.due("payment.attempt", 1, "HoldDue"),
+        "
             payment.attempt 1: Authorized + HoldDue -> Voiding
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.push(case("the rest of an authorisation is about to expire", || reach("PartiallyCaptured"), |s| s.due("payment.attempt", 1, "HoldDue"), "
+        ",
+    ));
+    all.push(case(
+        "the rest of an authorisation is about to expire",
+        || reach("PartiallyCaptured"),
+        |s| s.due("payment.attempt", 1, "HoldDue"),
+        "
             payment.attempt 1: PartiallyCaptured + HoldDue -> Voiding
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.extend(each("an authorisation is released", reach, HOLDING, |s| s.asks(attempt::M::command(1, Release)), "
+        ",
+    ));
+    all.extend(each(
+        "an authorisation is released",
+        reach,
+        HOLDING,
+        |s| s.asks(attempt::M::command(1, Release)),
+        "
             payment.attempt 1: {from} + Release -> Voiding
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.extend(each("the order is cancelled while money is held", reach, HOLDING, |s| s.asks(super::lifecycle::cancel()), "
+        ",
+    ));
+    all.extend(each(
+        "the order is cancelled while money is held",
+        reach,
+        HOLDING,
+        |s| s.asks(super::lifecycle::cancel()),
+        "
             order.life 1: Placed + Cancel -> Cancelling
             payment.attempt 1: {from} + Stop -> Voiding
             review.case 1: Scoring + Stop -> Withdrawn
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.extend(each("captured in full", reach, &["Authorized", "Capturing", "CaptureUnknown", "Voiding"], |s| { s.hears(says(paid(5000))); }, "
+        ",
+    ));
+    all.extend(each(
+        "captured in full",
+        reach,
+        &["Authorized", "Capturing", "CaptureUnknown", "Voiding"],
+        |s| {
+            s.hears(says(paid(5000)));
+        },
+        "
             payment.attempt 1: {from} + Paid -> Captured
             posts P3 card 5000
             posts P2 card 5000
-        "));
-    all.push(case("the rest is captured", || reach("PartiallyCaptured"), |s| { s.hears(says(paid_on("card", "r2", 2000))); }, "
+        ",
+    ));
+    all.push(case(
+        "the rest is captured",
+        || reach("PartiallyCaptured"),
+        |s| {
+            s.hears(says(paid_on("card", "r2", 2000)));
+        },
+        "
             payment.attempt 1: PartiallyCaptured + Paid -> Captured
             posts P3 card 2000
             posts P2 card 2000
-        "));
-    all.push(case("captured in part, and more may be", || {
-        let mut s = reach("Authorized");
-        s.asks(collect(Some(3000)));
-        s
-    }, |s| s.done("Capture", paid_in_part(3000)), "
+        ",
+    ));
+    all.push(case(
+        "captured in part, and more may be",
+        || {
+            let mut s = reach("Authorized");
+            s.asks(collect(Some(3000)));
+            s
+        },
+        |s| s.done("Capture", paid_in_part(3000)),
+        "
             payment.attempt 1: Capturing + Paid -> PartiallyCaptured
             posts P3 card 3000
             posts P2 card 3000
-        "));
-    all.push(case("captured in part, and no more may be", || {
-        let mut s = reach("Authorized");
-        s.asks(collect(Some(3000)));
-        s
-    }, |s| s.done("Capture", paid(3000)), "
+        ",
+    ));
+    all.push(case(
+        "captured in part, and no more may be",
+        || {
+            let mut s = reach("Authorized");
+            s.asks(collect(Some(3000)));
+            s
+        },
+        |s| s.done("Capture", paid(3000)),
+        "
             payment.attempt 1: Capturing + Paid -> Captured
             posts P3 card 3000
             posts P2 card 5000
-        "));
-    all.push(case("more is captured than was authorised", || reach("Capturing"), |s| s.done("Capture", paid(5100)), "
+        ",
+    ));
+    all.push(case(
+        "more is captured than was authorised",
+        || reach("Capturing"),
+        |s| s.done("Capture", paid(5100)),
+        "
             payment.attempt 1: Capturing + Paid -> Captured
             refund 1: New + Begin -> Sending
             posts P3 card 5000
@@ -468,24 +760,36 @@ fn secured() -> Vec<Case> {
             posts P9 card suspense 100
             wants SendBack 1 #0 amount=1.00 EUR attempt=1 channel=card reference=r1
             holds mismatch
-        "));
-    all.push(case("captured although the order leaves", || {
-        let mut s = reach("Capturing");
-        s.asks(super::lifecycle::cancel());
-        s
-    }, |s| s.done("Capture", paid(5000)), "
+        ",
+    ));
+    all.push(case(
+        "captured although the order leaves",
+        || {
+            let mut s = reach("Capturing");
+            s.asks(super::lifecycle::cancel());
+            s
+        },
+        |s| s.done("Capture", paid(5000)),
+        "
             payment.attempt 1: Capturing + Paid -> Captured
             refund 1: New + Begin -> Sending
             posts P5 card 5000
             posts P2 card 5000
             posts P9 card suspense 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("the rest is captured although the order leaves", || {
-        let mut s = reach("PartiallyCaptured");
-        s.asks(super::lifecycle::cancel());
-        s
-    }, |s| { s.hears(says(paid_on("card", "r2", 2000))); }, "
+        ",
+    ));
+    all.push(case(
+        "the rest is captured although the order leaves",
+        || {
+            let mut s = reach("PartiallyCaptured");
+            s.asks(super::lifecycle::cancel());
+            s
+        },
+        |s| {
+            s.hears(says(paid_on("card", "r2", 2000)));
+        },
+        "
             payment.attempt 1: Voiding + Paid -> Captured
             refund 1: New + Begin -> Sending
             refund 2: New + Begin -> Sending
@@ -495,225 +799,425 @@ fn secured() -> Vec<Case> {
             posts P9 card cust 3000
             wants SendBack 1 #0 amount=20.00 EUR attempt=1 channel=card reference=r2
             wants SendBack 2 #0 amount=30.00 EUR attempt=1 channel=card reference=r2
-        "));
-    all.extend(each("the channel releases an authorisation", reach, &["Authorized", "Capturing", "CaptureUnknown", "Voiding"], |s| { s.hears(says(HoldReleased)); }, "
+        ",
+    ));
+    all.extend(each(
+        "the channel releases an authorisation",
+        reach,
+        &["Authorized", "Capturing", "CaptureUnknown", "Voiding"],
+        |s| {
+            s.hears(says(HoldReleased));
+        },
+        "
             payment.attempt 1: {from} + HoldReleased -> Voided
             posts P2 card 5000
-        "));
-    all.push(case("the channel releases the rest of an authorisation", || reach("PartiallyCaptured"), |s| { s.hears(says(HoldReleased)); }, "
+        ",
+    ));
+    all.push(case(
+        "the channel releases the rest of an authorisation",
+        || reach("PartiallyCaptured"),
+        |s| {
+            s.hears(says(HoldReleased));
+        },
+        "
             payment.attempt 1: PartiallyCaptured + HoldReleased -> Captured
             posts P2 card 2000
-        "));
-    all.push(case("the rest is released, and what was taken goes back", || {
-        let mut s = reach("PartiallyCaptured");
-        s.asks(super::lifecycle::cancel());
-        s
-    }, |s| s.done("Void", HoldReleased), "
+        ",
+    ));
+    all.push(case(
+        "the rest is released, and what was taken goes back",
+        || {
+            let mut s = reach("PartiallyCaptured");
+            s.asks(super::lifecycle::cancel());
+            s
+        },
+        |s| s.done("Void", HoldReleased),
+        "
             payment.attempt 1: Voiding + HoldReleased -> Captured
             refund 1: New + Begin -> Sending
             posts P2 card 2000
             posts P9 card cust 3000
             wants SendBack 1 #0 amount=30.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.extend(each("an authorisation runs out at the channel", reach, &["Authorized", "Capturing", "CaptureUnknown", "Voiding"], |s| { s.hears(says(HoldExpired)); }, "
+        ",
+    ));
+    all.extend(each(
+        "an authorisation runs out at the channel",
+        reach,
+        &["Authorized", "Capturing", "CaptureUnknown", "Voiding"],
+        |s| {
+            s.hears(says(HoldExpired));
+        },
+        "
             payment.attempt 1: {from} + HoldExpired -> Expired
             posts P2 card 5000
-        "));
-    all.push(case("the rest of an authorisation runs out at the channel", || reach("PartiallyCaptured"), |s| { s.hears(says(HoldExpired)); }, "
+        ",
+    ));
+    all.push(case(
+        "the rest of an authorisation runs out at the channel",
+        || reach("PartiallyCaptured"),
+        |s| {
+            s.hears(says(HoldExpired));
+        },
+        "
             payment.attempt 1: PartiallyCaptured + HoldExpired -> Captured
             posts P2 card 2000
-        "));
+        ",
+    ));
     let refuses = || CaptureRefused { code: "expired_card".to_owned() };
-    all.push(case("a capture is refused", || reach("Capturing"), move |s| s.declined("Capture", refuses()), "
+    all.push(case(
+        "a capture is refused",
+        || reach("Capturing"),
+        move |s| s.declined("Capture", refuses()),
+        "
             payment.attempt 1: Capturing + CaptureRefused -> Authorized
             holds capture_refused
-        "));
-    all.push(case("a capture is refused, and the order leaves", || {
-        let mut s = reach("Capturing");
-        s.asks(super::lifecycle::cancel());
-        s
-    }, move |s| s.declined("Capture", refuses()), "
+        ",
+    ));
+    all.push(case(
+        "a capture is refused, and the order leaves",
+        || {
+            let mut s = reach("Capturing");
+            s.asks(super::lifecycle::cancel());
+            s
+        },
+        move |s| s.declined("Capture", refuses()),
+        "
             payment.attempt 1: Capturing + CaptureRefused -> Voiding
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.push(case("the answer to a capture is lost", || reach("Capturing"), |s| s.lost("Capture"), "
+        ",
+    ));
+    all.push(case(
+        "the answer to a capture is lost",
+        || reach("Capturing"),
+        |s| s.lost("Capture"),
+        "
             payment.attempt 1: Capturing + CaptureLost -> CaptureUnknown
-        "));
-    all.push(case("a capture was never sent", || reach("Capturing"), |s| s.gave_up("Capture", false), "
+        ",
+    ));
+    all.push(case(
+        "a capture was never sent",
+        || reach("Capturing"),
+        |s| s.gave_up("Capture", false),
+        "
             payment.attempt 1: Capturing + CaptureGaveUp -> Authorized
-        "));
-    all.push(case("a capture was sent and never answered", || reach("Capturing"), |s| s.gave_up("Capture", true), "
+        ",
+    ));
+    all.push(case(
+        "a capture was sent and never answered",
+        || reach("Capturing"),
+        |s| s.gave_up("Capture", true),
+        "
             payment.attempt 1: Capturing + CaptureGaveUp -> CaptureUnknown
-        "));
-    all.push(case("a capture was never sent, and the order leaves", || {
-        let mut s = reach("Capturing");
-        s.asks(super::lifecycle::cancel());
-        s
-    }, |s| s.gave_up("Capture", false), "
+        ",
+    ));
+    all.push(case(
+        "a capture was never sent, and the order leaves",
+        || {
+            let mut s = reach("Capturing");
+            s.asks(super::lifecycle::cancel());
+            s
+        },
+        |s| s.gave_up("Capture", false),
+        "
             payment.attempt 1: Capturing + CaptureGaveUp -> Voiding
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.push(case("a capture is not answered in time", || reach("Capturing"), |s| s.due("payment.attempt", 1, "AnswerDue"), "
+        ",
+    ));
+    all.push(case(
+        "a capture is not answered in time",
+        || reach("Capturing"),
+        |s| s.due("payment.attempt", 1, "AnswerDue"),
+        "
             payment.attempt 1: Capturing + AnswerDue -> CaptureUnknown
-        "));
-    all.push(case("an unknown capture is inquired", || reach("CaptureUnknown"), |s| s.due("payment.attempt", 1, "AskAgain"), "
+        ",
+    ));
+    all.push(case(
+        "an unknown capture is inquired",
+        || reach("CaptureUnknown"),
+        |s| s.due("payment.attempt", 1, "AskAgain"),
+        "
             payment.attempt 1: CaptureUnknown + AskAgain -> CaptureUnknown
-            wants Inquire 1 #1 amount=50.00 EUR channel=card reference=r1
-        "));
-    all.push(case("an unknown capture is inquired until a person hears of it", || {
-        let mut policy = later();
-        policy.payment.inquiries = 1;
-        reach_under(policy, "CaptureUnknown")
-    }, |s| s.due("payment.attempt", 1, "AskAgain"), "
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=true reference=r1
+        ",
+    ));
+    all.push(case(
+        "an unknown capture is inquired until a person hears of it",
+        || {
+            let mut policy = later();
+            policy.payment.inquiries = 1;
+            reach_under(policy, "CaptureUnknown")
+        },
+        |s| s.due("payment.attempt", 1, "AskAgain"),
+        "
             payment.attempt 1: CaptureUnknown + AskAgain -> CaptureUnknown
-            wants Inquire 1 #1 amount=50.00 EUR channel=card reference=r1
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=true reference=r1
             holds reconcile
-        "));
-    all.push(case("an unknown capture did not happen", || {
-        let mut s = reach("CaptureUnknown");
-        s.due("payment.attempt", 1, "AskAgain");
-        s
-    }, |s| s.done("Inquire", StillHeld), "
+        ",
+    ));
+    all.push(case(
+        "an unknown capture did not happen",
+        || {
+            let mut s = reach("CaptureUnknown");
+            s.due("payment.attempt", 1, "AskAgain");
+            s
+        },
+        |s| s.done("Inquire", StillHeld),
+        "
             payment.attempt 1: CaptureUnknown + StillHeld -> Authorized
-        "));
-    all.push(case("an unknown capture did not happen, and the order leaves", || {
-        let mut s = reach("CaptureUnknown");
-        s.asks(super::lifecycle::cancel());
-        s.due("payment.attempt", 1, "AskAgain");
-        s
-    }, |s| s.done("Inquire", StillHeld), "
+        ",
+    ));
+    all.push(case(
+        "an unknown capture did not happen, and the order leaves",
+        || {
+            let mut s = reach("CaptureUnknown");
+            s.asks(super::lifecycle::cancel());
+            s.due("payment.attempt", 1, "AskAgain");
+            s
+        },
+        |s| s.done("Inquire", StillHeld),
+        "
             payment.attempt 1: CaptureUnknown + StillHeld -> Voiding
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.push(case("a release is repeated", || {
-        let mut s = reach("Voiding");
-        s.lost("Void");
-        s
-    }, |s| s.due("payment.attempt", 1, "AnswerDue"), "
+        ",
+    ));
+    all.push(case(
+        "a release is repeated",
+        || {
+            let mut s = reach("Voiding");
+            s.lost("Void");
+            s
+        },
+        |s| s.due("payment.attempt", 1, "AnswerDue"),
+        "
             payment.attempt 1: Voiding + AnswerDue -> Voiding
             wants Void 1 #0 channel=card reference=r1
-        "));
-    all.push(case("the channel refuses to release", || reach("Voiding"), |s| s.declined("Void", VoidRefused { code: "captured".to_owned() }), "
+        ",
+    ));
+    all.push(case(
+        "the channel refuses to release",
+        || reach("Voiding"),
+        |s| s.declined("Void", VoidRefused { code: "captured".to_owned() }),
+        "
             payment.attempt 1: Voiding + VoidRefused -> Voiding
-            wants Inquire 1 #0 amount=50.00 EUR channel=card reference=r1
+            wants Inquire 1 #0 amount=50.00 EUR channel=card held=true reference=r1
             holds void_refused
-        "));
+        ",
+    ));
     all
 }
 
 fn ended() -> Vec<Case> {
     let mut all = Vec::new();
-    all.extend(each("authorised after all", reach, NEGATIVE, |s| {
-        s.hears(says(Authorised { reference: "r2".to_owned(), ..authorised(5000) }));
-    }, "
+    all.extend(each(
+        "authorised after all",
+        reach,
+        NEGATIVE,
+        |s| {
+            s.hears(says(Authorised { reference: "r2".to_owned(), ..authorised(5000) }));
+        },
+        "
             payment.attempt 1: {from} + Authorised -> Voiding
             posts P1 card 5000
             wants Void 1 #0 channel=card reference=r2
-        "));
-    all.extend(each("paid after all, and reviewed before", reach, &["Voided", "Expired"], |s| { s.hears(says(paid(5000))); }, "
+        ",
+    ));
+    all.extend(each(
+        "paid after all, and reviewed before",
+        reach,
+        &["Voided", "Expired"],
+        |s| {
+            s.hears(says(paid(5000)));
+        },
+        "
             payment.attempt 1: {from} + Paid -> Captured
             posts P5 card 5000
             posts P6 5000
-        "));
-    all.extend(each("paid after all, and still wanted", reach, &["NotSent", "Declined", "Closed"], |s| { s.hears(says(paid(5000))); }, "
+        ",
+    ));
+    all.extend(each(
+        "paid after all, and still wanted",
+        reach,
+        &["NotSent", "Declined", "Closed"],
+        |s| {
+            s.hears(says(paid(5000)));
+        },
+        "
             payment.attempt 1: {from} + Paid -> Captured
             review.case 1: New + Enter -> Scoring
             posts P5 card 5000
             posts P6 5000
             wants Score 1 #0 total=50.00 EUR
-        "));
-    all.push(case("paid after all, of an order that is out", || {
-        let mut s = reach("Declined");
-        s.asks(super::lifecycle::cancel());
-        s
-    }, |s| { s.hears(says(paid(5000))); }, "
+        ",
+    ));
+    all.push(case(
+        "paid after all, of an order that is out",
+        || {
+            let mut s = reach("Declined");
+            s.asks(super::lifecycle::cancel());
+            s
+        },
+        |s| {
+            s.hears(says(paid(5000)));
+        },
+        "
             payment.attempt 1: Declined + Paid -> Captured
             refund 1: New + Begin -> Sending
             posts P5 card 5000
             posts P9 card suspense 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("paid after all, while another attempt collects", || {
-        let mut s = reach("Closed");
-        s.asks(start_again(2, 1));
-        s
-    }, |s| { s.hears(says(paid(5000))); }, "
+        ",
+    ));
+    all.push(case(
+        "paid after all, while another attempt collects",
+        || {
+            let mut s = reach("Closed");
+            s.asks(start_again(2, 1));
+            s
+        },
+        |s| {
+            s.hears(says(paid(5000)));
+        },
+        "
             payment.attempt 1: Closed + Paid -> Captured
             refund 1: New + Begin -> Sending
             posts P5 card 5000
             posts P9 card suspense 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("paid after all, and more than is due", || reach("Closed"), |s| { s.hears(says(paid(5100))); }, "
+        ",
+    ));
+    all.push(case(
+        "paid after all, and more than is due",
+        || reach("Closed"),
+        |s| {
+            s.hears(says(paid(5100)));
+        },
+        "
             payment.attempt 1: Closed + Paid -> Captured
             refund 1: New + Begin -> Sending
             posts P5 card 5100
             posts P9 card suspense 5100
             wants SendBack 1 #0 amount=51.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("paid after all, in another currency", || reach("Closed"), |s| {
-        let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
-        s.hears(says(Paid { amount, ..paid(5000) }));
-    }, "
+        ",
+    ));
+    all.push(case(
+        "paid after all, in another currency",
+        || reach("Closed"),
+        |s| {
+            let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
+            s.hears(says(Paid { amount, ..paid(5000) }));
+        },
+        "
             payment.attempt 1: Closed + Paid -> Captured
             holds mismatch
-        "));
-    all.push(case("a capture fails late", || reach("Captured"), |s| { s.hears(says(capture_failed(5000))); }, "
+        ",
+    ));
+    all.push(case(
+        "a capture fails late",
+        || reach("Captured"),
+        |s| {
+            s.hears(says(capture_failed(5000)));
+        },
+        "
             payment.attempt 1: Captured + CaptureFailed -> FailedLate
             posts P4 card 5000
             holds capture_failed
-        "));
-    all.push(case("a part of a capture fails late", || reach("Captured"), |s| { s.hears(says(capture_failed(1000))); }, "
+        ",
+    ));
+    all.push(case(
+        "a part of a capture fails late",
+        || reach("Captured"),
+        |s| {
+            s.hears(says(capture_failed(1000)));
+        },
+        "
             payment.attempt 1: Captured + CaptureFailed -> Captured
             posts P4 card 1000
             holds capture_failed
-        "));
-    all.push(case("a capture fails late with more to capture", || reach("PartiallyCaptured"), |s| { s.hears(says(capture_failed(3000))); }, "
+        ",
+    ));
+    all.push(case(
+        "a capture fails late with more to capture",
+        || reach("PartiallyCaptured"),
+        |s| {
+            s.hears(says(capture_failed(3000)));
+        },
+        "
             payment.attempt 1: PartiallyCaptured + CaptureFailed -> FailedLate
             posts P2 card 2000
             posts P4 card 3000
             holds capture_failed
-        "));
-    all.push(case("the money goes back with the order", || reach("Captured"), |s| s.asks(super::lifecycle::cancel()), "
+        ",
+    ));
+    all.push(case(
+        "the money goes back with the order",
+        || reach("Captured"),
+        |s| s.asks(super::lifecycle::cancel()),
+        "
             order.life 1: Placed + Cancel -> Cancelling
             payment.attempt 1: Captured + GiveBack -> Captured
             review.case 1: Scoring + Stop -> Withdrawn
             refund 1: New + Begin -> Sending
             posts P9 card cust 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("another amount is accepted", || reach("Mismatch"), |s| s.asks(attempt::M::command(1, AcceptMismatch)), "
+        ",
+    ));
+    all.push(case(
+        "another amount is accepted",
+        || reach("Mismatch"),
+        |s| s.asks(attempt::M::command(1, AcceptMismatch)),
+        "
             payment.attempt 1: Mismatch + AcceptMismatch -> Captured
             posts P6 4900
-        "));
-    all.push(case("another amount is sent back", || reach("Mismatch"), |s| s.asks(attempt::M::command(1, RefuseMismatch)), "
+        ",
+    ));
+    all.push(case(
+        "another amount is sent back",
+        || reach("Mismatch"),
+        |s| s.asks(attempt::M::command(1, RefuseMismatch)),
+        "
             payment.attempt 1: Mismatch + RefuseMismatch -> Captured
             refund 1: New + Begin -> Sending
             posts P9 card suspense 4900
             wants SendBack 1 #0 amount=49.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("nobody resolves another amount", || reach("Mismatch"), |s| s.due("payment.attempt", 1, "ResolveDue"), "
+        ",
+    ));
+    all.push(case(
+        "nobody resolves another amount",
+        || reach("Mismatch"),
+        |s| s.due("payment.attempt", 1, "ResolveDue"),
+        "
             payment.attempt 1: Mismatch + ResolveDue -> Captured
             refund 1: New + Begin -> Sending
             posts P9 card suspense 4900
             wants SendBack 1 #0 amount=49.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("an order of another amount is cancelled", || reach("Mismatch"), |s| s.asks(super::lifecycle::cancel()), "
+        ",
+    ));
+    all.push(case(
+        "an order of another amount is cancelled",
+        || reach("Mismatch"),
+        |s| s.asks(super::lifecycle::cancel()),
+        "
             order.life 1: Placed + Cancel -> Cancelling
             payment.attempt 1: Mismatch + Stop -> Captured
             payment.attempt 1: Captured + GiveBack -> Captured
             refund 1: New + Begin -> Sending
             posts P9 card suspense 4900
             wants SendBack 1 #0 amount=49.00 EUR attempt=1 channel=card reference=r1
-        "));
-    all.push(case("another currency is given up", || {
-        let mut s = reach("Sending");
-        let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
-        s.done("Charge", Paid { amount, ..paid(5000) });
-        s.release_holds();
-        s
-    }, |s| s.asks(attempt::M::command(1, RefuseMismatch)), "
+        ",
+    ));
+    all.push(case(
+        "another currency is given up",
+        || {
+            let mut s = reach("Sending");
+            let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
+            s.done("Charge", Paid { amount, ..paid(5000) });
+            s.release_holds();
+            s
+        },
+        |s| s.asks(attempt::M::command(1, RefuseMismatch)),
+        "
             payment.attempt 1: Mismatch + RefuseMismatch -> Closed
-        "));
+        ",
+    ));
     all
 }

@@ -4,8 +4,8 @@ use consign::machine::Call;
 use consign::pipeline::Physical;
 use consign::stage::payment::attempt;
 use consign::stage::refund::{
-    Accepted, AccountClosed, ApproveRefund, Bounced, CancelRefund, PayOut, RefundRefused, Repaid,
-    Request, ShortBalance, refund,
+    Accepted, AccountClosed, ApproveRefund, Bounced, CancelRefund, PayOut, RefundRefused, Repaid, Request,
+    ShortBalance, refund,
 };
 
 use super::{Case, case, dispatch, each, lifecycle, payment};
@@ -104,168 +104,343 @@ const NEGATIVE: &[&str] = &["Failed", "Cancelled"];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut all = vec![
-        case("a refund is asked for", || reach("New"), |s| s.asks(request(1, 1000)), "
+        case(
+            "a refund is asked for",
+            || reach("New"),
+            |s| s.asks(request(1, 1000)),
+            "
             refund 1: New + Request -> Sending
             posts P9 card cust 1000
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("a refund above the limit is asked for", || reach_under(approved_by_two(), "New"), |s| s.asks(request(1, 1000)), "
+        ",
+        ),
+        case(
+            "a refund above the limit is asked for",
+            || reach_under(approved_by_two(), "New"),
+            |s| s.asks(request(1, 1000)),
+            "
             refund 1: New + Request -> ApprovalPending
             posts P9 card cust 1000
-        "),
-        case("a refund of earned money is asked for", || dispatch::reach("Delivered"), |s| s.asks(request(1, 1000)), "
+        ",
+        ),
+        case(
+            "a refund of earned money is asked for",
+            || dispatch::reach("Delivered"),
+            |s| s.asks(request(1, 1000)),
+            "
             refund 1: New + Request -> Sending
             posts P8 1000
             posts P9 card cust 1000
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("a refund of money that nobody wants is asked for", || {
-            let mut s = reach("New");
-            s.hears(attempt::M::evidence(1, payment::paid_on("card", "r2", 700)));
-            s.release_holds();
-            s
-        }, |s| s.asks(request(1, 700)), "
+        ",
+        ),
+        case(
+            "a refund of money that nobody wants is asked for",
+            || {
+                let mut s = reach("New");
+                s.hears(attempt::M::evidence(1, payment::paid_on("card", "r2", 700)));
+                s.release_holds();
+                s
+            },
+            |s| s.asks(request(1, 700)),
+            "
             refund 1: New + Request -> Sending
             posts P9 card suspense 700
             wants SendBack 1 #0 amount=7.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("a cancelled order's money goes back", || reach("New"), |s| s.asks(lifecycle::cancel()), "
+        ",
+        ),
+        case(
+            "a cancelled order's money goes back",
+            || reach("New"),
+            |s| s.asks(lifecycle::cancel()),
+            "
             order.life 1: Placed + Cancel -> Cancelling
             payment.attempt 1: Captured + GiveBack -> Captured
             review.case 1: Scoring + Stop -> Withdrawn
             refund 1: New + Begin -> Sending
             posts P9 card cust 5000
             wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("a second person lets a refund go", || reach("ApprovalPending"), |s| s.asks_as(&agent("olga"), refund::M::command(1, ApproveRefund)), "
+        ",
+        ),
+        case(
+            "a second person lets a refund go",
+            || reach("ApprovalPending"),
+            |s| s.asks_as(&agent("olga"), refund::M::command(1, ApproveRefund)),
+            "
             refund 1: ApprovalPending + ApproveRefund -> Sending
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("a refund is called off", || reach("ApprovalPending"), |s| s.asks(refund::M::command(1, CancelRefund)), "
+        ",
+        ),
+        case(
+            "a refund is called off",
+            || reach("ApprovalPending"),
+            |s| s.asks(refund::M::command(1, CancelRefund)),
+            "
             refund 1: ApprovalPending + CancelRefund -> Cancelled
             posts P11 card cust 1000
-        "),
-        case("a refund of earned money is called off", || {
-            let mut s = dispatch::reach_under(approved_by_two(), "Delivered");
-            s.asks(request(1, 1000));
-            s
-        }, |s| s.asks(refund::M::command(1, CancelRefund)), "
+        ",
+        ),
+        case(
+            "a refund of earned money is called off",
+            || {
+                let mut s = dispatch::reach_under(approved_by_two(), "Delivered");
+                s.asks(request(1, 1000));
+                s
+            },
+            |s| s.asks(refund::M::command(1, CancelRefund)),
+            "
             refund 1: ApprovalPending + CancelRefund -> Cancelled
             posts P11 card cust 1000
             posts P7 1000
-        "),
-        case("nobody lets a refund go", || reach("ApprovalPending"), |s| s.due("refund", 1, "ApprovalDue"), "
+        ",
+        ),
+        case(
+            "nobody lets a refund go",
+            || reach("ApprovalPending"),
+            |s| s.due("refund", 1, "ApprovalDue"),
+            "
             refund 1: ApprovalPending + ApprovalDue -> Cancelled
             posts P11 card cust 1000
-        "),
-        case("nobody lets a refund go, and the order leaves", || {
-            let mut s = reach("ApprovalPending");
-            s.asks(lifecycle::cancel());
-            s
-        }, |s| s.due("refund", 1, "ApprovalDue"), "
+        ",
+        ),
+        case(
+            "nobody lets a refund go, and the order leaves",
+            || {
+                let mut s = reach("ApprovalPending");
+                s.asks(lifecycle::cancel());
+                s
+            },
+            |s| s.due("refund", 1, "ApprovalDue"),
+            "
             refund 1: ApprovalPending + ApprovalDue -> Cancelled
             posts P11 card cust 1000
             holds refund_lapsed
-        "),
-        case("the answer to a refund is lost", || reach("Sending"), |s| s.lost("SendBack"), "
+        ",
+        ),
+        case(
+            "the answer to a refund is lost",
+            || reach("Sending"),
+            |s| s.lost("SendBack"),
+            "
             refund 1: Sending + RefundLost -> Unknown
-        "),
-        case("a refund is not answered in time", || reach("Sending"), |s| s.due("refund", 1, "AnswerDue"), "
+        ",
+        ),
+        case(
+            "a refund is not answered in time",
+            || reach("Sending"),
+            |s| s.due("refund", 1, "AnswerDue"),
+            "
             refund 1: Sending + AnswerDue -> Unknown
-        "),
-        case("a refund was never sent", || reach("Sending"), |s| s.gave_up("SendBack", false), "
+        ",
+        ),
+        case(
+            "a refund was never sent",
+            || reach("Sending"),
+            |s| s.gave_up("SendBack", false),
+            "
             refund 1: Sending + RefundGaveUp -> Failed
             posts P11 card cust 1000
             holds refund_failed
-        "),
-        case("a refund was sent and never answered", || reach("Sending"), |s| s.gave_up("SendBack", true), "
+        ",
+        ),
+        case(
+            "a refund was sent and never answered",
+            || reach("Sending"),
+            |s| s.gave_up("SendBack", true),
+            "
             refund 1: Sending + RefundGaveUp -> Unknown
-        "),
-        case("an unknown refund is inquired", || reach("Unknown"), |s| s.due("refund", 1, "AskAgain"), "
+        ",
+        ),
+        case(
+            "an unknown refund is inquired",
+            || reach("Unknown"),
+            |s| s.due("refund", 1, "AskAgain"),
+            "
             refund 1: Unknown + AskAgain -> Unknown
             wants InquireRefund 1 #1 amount=10.00 EUR attempt=1 channel=card payout=0 reference=r1
-        "),
-        case("an unknown refund is sent again under its key", || {
-            let mut s = reach("Unknown");
-            s.due("refund", 1, "AskAgain");
-            s
-        }, |s| s.due("refund", 1, "AskAgain"), "
+        ",
+        ),
+        case(
+            "an unknown refund is sent again under its key",
+            || {
+                let mut s = reach("Unknown");
+                s.due("refund", 1, "AskAgain");
+                s
+            },
+            |s| s.due("refund", 1, "AskAgain"),
+            "
             refund 1: Unknown + AskAgain -> Unknown
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("an unknown refund is inquired until a person hears of it", || {
-            let mut policy = Physical::default();
-            policy.refund.inquiries = 1;
-            reach_under(policy, "Unknown")
-        }, |s| s.due("refund", 1, "AskAgain"), "
+        ",
+        ),
+        case(
+            "an unknown refund is inquired until a person hears of it",
+            || {
+                let mut policy = Physical::default();
+                policy.refund.inquiries = 1;
+                reach_under(policy, "Unknown")
+            },
+            |s| s.due("refund", 1, "AskAgain"),
+            "
             refund 1: Unknown + AskAgain -> Unknown
             wants InquireRefund 1 #1 amount=10.00 EUR attempt=1 channel=card payout=0 reference=r1
             holds reconcile
-        "),
-        case("a pending refund is inquired", || reach("Pending"), |s| s.due("refund", 1, "AskAgain"), "
+        ",
+        ),
+        case(
+            "a pending refund is inquired",
+            || reach("Pending"),
+            |s| s.due("refund", 1, "AskAgain"),
+            "
             refund 1: Pending + AskAgain -> Pending
             wants InquireRefund 1 #1 amount=10.00 EUR attempt=1 channel=card payout=0 reference=r1
-        "),
-        case("a refund that the balance was short for is sent again", short_balance, |s| s.due("refund", 1, "AskAgain"), "
+        ",
+        ),
+        case(
+            "a refund that the balance was short for is sent again",
+            short_balance,
+            |s| s.due("refund", 1, "AskAgain"),
+            "
             refund 1: Pending + AskAgain -> Pending
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("a refund that the balance is short for is called off", short_balance, |s| s.asks(refund::M::command(1, CancelRefund)), "
+        ",
+        ),
+        case(
+            "a refund that the balance is short for is called off",
+            short_balance,
+            |s| s.asks(refund::M::command(1, CancelRefund)),
+            "
             refund 1: Pending + CancelRefund -> Cancelled
             posts P11 card cust 1000
-        "),
-        case("another way to pay out", || reach("RequiresAction"), |s| s.asks(refund::M::command(1, PayOut)), "
+        ",
+        ),
+        case(
+            "another way to pay out",
+            || reach("RequiresAction"),
+            |s| s.asks(refund::M::command(1, PayOut)),
+            "
             refund 1: RequiresAction + PayOut -> Sending
             wants SendBack 1 #1 amount=10.00 EUR attempt=1 channel=card reference=r1
-        "),
-        case("no other way to pay out is found", || reach("RequiresAction"), |s| s.due("refund", 1, "ActionDue"), "
+        ",
+        ),
+        case(
+            "no other way to pay out is found",
+            || reach("RequiresAction"),
+            |s| s.due("refund", 1, "ActionDue"),
+            "
             refund 1: RequiresAction + ActionDue -> Failed
             posts P11 card cust 1000
             holds refund_failed
-        "),
-        case("less is paid back than was asked", || reach("Sending"), |s| s.done("SendBack", repaid(900)), "
+        ",
+        ),
+        case(
+            "less is paid back than was asked",
+            || reach("Sending"),
+            |s| s.done("SendBack", repaid(900)),
+            "
             refund 1: Sending + Repaid -> Succeeded
             posts P10 card 900
             posts P11 card cust 100
             holds refund_mismatch
-        "),
-        case("more is paid back than was asked", || reach("Sending"), |s| s.done("SendBack", repaid(1100)), "
+        ",
+        ),
+        case(
+            "more is paid back than was asked",
+            || reach("Sending"),
+            |s| s.done("SendBack", repaid(1100)),
+            "
             refund 1: Sending + Repaid -> Succeeded
             posts P10 card 1000
             posts P18 card 100
             holds refund_mismatch
             holds books
-        "),
-        case("the bank sends a refund back", || reach("Succeeded"), |s| { s.hears(says(bounced(1000))); }, "
+        ",
+        ),
+        case(
+            "the bank sends a refund back",
+            || reach("Succeeded"),
+            |s| {
+                s.hears(says(bounced(1000)));
+            },
+            "
             refund 1: Succeeded + Bounced -> Reversed
             posts P12 card 1000
             posts P11 card cust 1000
             holds refund_bounced
-        "),
+        ",
+        ),
     ];
-    all.extend(each("a refund is accepted", reach, SENT, |s| { s.hears(says(accepted())); }, "
+    all.extend(each(
+        "a refund is accepted",
+        reach,
+        SENT,
+        |s| {
+            s.hears(says(accepted()));
+        },
+        "
             refund 1: {from} + Accepted -> Pending
-        "));
-    all.extend(each("the balance is short", reach, SENT, |s| { s.hears(says(ShortBalance)); }, "
+        ",
+    ));
+    all.extend(each(
+        "the balance is short",
+        reach,
+        SENT,
+        |s| {
+            s.hears(says(ShortBalance));
+        },
+        "
             refund 1: {from} + ShortBalance -> Pending
-        "));
-    all.extend(each("the account is closed", reach, SENT, |s| { s.hears(says(AccountClosed)); }, "
+        ",
+    ));
+    all.extend(each(
+        "the account is closed",
+        reach,
+        SENT,
+        |s| {
+            s.hears(says(AccountClosed));
+        },
+        "
             refund 1: {from} + AccountClosed -> RequiresAction
             holds refund_blocked
-        "));
-    all.extend(each("paid back", reach, OPEN, |s| { s.hears(says(repaid(1000))); }, "
+        ",
+    ));
+    all.extend(each(
+        "paid back",
+        reach,
+        OPEN,
+        |s| {
+            s.hears(says(repaid(1000)));
+        },
+        "
             refund 1: {from} + Repaid -> Succeeded
             posts P10 card 1000
-        "));
-    all.extend(each("a refund is refused", reach, OPEN, |s| { s.hears(says(declined())); }, "
+        ",
+    ));
+    all.extend(each(
+        "a refund is refused",
+        reach,
+        OPEN,
+        |s| {
+            s.hears(says(declined()));
+        },
+        "
             refund 1: {from} + RefundRefused -> Failed
             posts P11 card cust 1000
             holds refund_failed
-        "));
-    all.extend(each("paid back after all", reach, NEGATIVE, |s| { s.hears(says(repaid(1000))); }, "
+        ",
+    ));
+    all.extend(each(
+        "paid back after all",
+        reach,
+        NEGATIVE,
+        |s| {
+            s.hears(says(repaid(1000)));
+        },
+        "
             refund 1: {from} + Repaid -> Succeeded
             posts P9 card cust 1000
             posts P10 card 1000
-        "));
+        ",
+    ));
     all
 }

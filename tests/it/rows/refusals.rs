@@ -6,7 +6,6 @@ use consign::id::{Actor, Key};
 use consign::machine::{Call, Class};
 use consign::pipeline::lifecycle::{Place, lifecycle};
 use consign::pipeline::{Event, EventKind, Physical, Pipeline, Progress, Refused, physical};
-use consign::stage::dispatch::parcel;
 use consign::stage::payment::{
     AcceptMismatch, Cancel, CustomerBack, FundsPolicy, RefuseMismatch, Release, Start, attempt,
 };
@@ -17,7 +16,7 @@ use super::{cases, dispatch, graphs, lifecycle as life, payment, refund as back,
 use crate::support::shop::{Shop, agent, carla, order_in};
 
 /// One of every command of the pipeline, to instance 1.
-fn samples() -> Vec<Call> {
+pub(super) fn samples() -> Vec<Call> {
     let escalate = Escalate { reason: "odd".to_owned() };
     let supply = SupplyInfo { answer: "my sister".to_owned() };
     vec![
@@ -171,6 +170,17 @@ fn completed_with_an_authorisation() -> Shop {
     s
 }
 
+/// One tender of two took the whole price.
+fn paid_by_the_other_tender() -> Shop {
+    let order = order_in(&[("shop", 5000)], &[("card", 3000), ("card", 2000)]);
+    let mut s = Shop::place(Physical::default(), order);
+    s.asks(payment::start(2));
+    s.done("Charge", payment::paid_on("card", "r2", 5000));
+    s.release_holds();
+    s.asks(attempt::M::command(2, AcceptMismatch));
+    s
+}
+
 /// The money that was to be accepted is on its way back already.
 fn mismatch_given_back() -> Shop {
     let mut s = payment::reach("Mismatch");
@@ -213,6 +223,7 @@ fn refusals() -> Vec<Refusal> {
         refusal(|| payment::reach("Unknown"), payment::start_again(2, 1), "tender_busy"),
         refusal(|| payment::reach("Closing"), payment::start_again(2, 1), "tender_busy"),
         refusal(|| payment::reach("Captured"), payment::start_again(2, 1), "tender_busy"),
+        refusal(paid_by_the_other_tender, payment::start(1), "nothing_due"),
         refusal(completed_with_an_authorisation, payment::collect(None), "not_wanted"),
         refusal(|| payment::reach("Authorized"), payment::collect(Some(0)), "not_positive"),
         refusal(|| payment::reach("Authorized"), payment::collect(Some(-1)), "not_positive"),
@@ -267,6 +278,7 @@ fn refusals() -> Vec<Refusal> {
         refusal(resent, refund::M::command(1, CancelRefund), "at_the_channel"),
         refusal(|| dispatch::reach("HandedOver"), life::cancel(), "executing"),
         refusal_of(carla(), || dispatch::reach("Released"), life::cancel(), "approved"),
+        refusal(|| life::reach("Placed"), lifecycle::M::command(2, Place), "placed_already"),
         refusal(|| life::reach("Placed"), life::request_return(), "nothing_out"),
         refusal(|| dispatch::reach("Released"), life::request_return(), "nothing_out"),
         refusal(called_back, life::request_return(), "returning"),

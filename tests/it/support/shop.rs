@@ -9,8 +9,8 @@ use consign::machine::{Call, Told};
 use consign::money::Money;
 use consign::order::{Draft, DraftTender, Line, Order};
 use consign::pipeline::{
-    Decision, Disposition, EffectAnswer, Event, EventKind, Fire, Outstanding, Physical, Phase,
-    Pipeline, Progress, Refused, physical,
+    Decision, Disposition, EffectAnswer, Event, EventKind, Fire, Outstanding, Phase, Physical, Pipeline,
+    Progress, Refused, physical,
 };
 
 /// Everything a test does not say about an order: one parcel, one tender on a card.
@@ -77,8 +77,7 @@ impl Shop {
         let decision = pipeline.place(id.into(), order, now).unwrap();
         let order = decision.progress.clone();
         let last = came(&decision);
-        let mut shop =
-            Self { pipeline, order, now, last, walked: Vec::new(), books: Books::default() };
+        let mut shop = Self { pipeline, order, now, last, walked: Vec::new(), books: Books::default() };
         shop.take(decision);
         shop
     }
@@ -113,6 +112,13 @@ impl Shop {
     /// The outside says something, unasked.
     pub(crate) fn hears(&mut self, call: Call) -> Disposition {
         let kind = EventKind::Evidence { call, message: None };
+        self.step(Actor::system(), kind).unwrap();
+        self.last.disposition
+    }
+
+    /// The outside says something in a message that can be told from others.
+    pub(crate) fn hears_in(&mut self, message: u64, call: Call) -> Disposition {
+        let kind = EventKind::Evidence { call, message: Some(message) };
         self.step(Actor::system(), kind).unwrap();
         self.last.disposition
     }
@@ -156,7 +162,8 @@ impl Shop {
         self.answers(effect, EffectAnswer::Done(told));
     }
 
-    fn answers(&mut self, effect: u64, answer: EffectAnswer) {
+    /// The outside answers the effect of this number.
+    pub(crate) fn answers(&mut self, effect: u64, answer: EffectAnswer) {
         self.step(Actor::system(), EventKind::Answer { effect, answer }).unwrap();
     }
 
@@ -166,9 +173,11 @@ impl Shop {
             Some((name, key)) => (name, Some(Key(key.parse().unwrap()))),
             None => (name, None),
         };
-        let found = self.order.wanted.iter().find(|w| {
-            w.name.rsplit('/').next() == Some(name) && key.is_none_or(|k| w.key == k)
-        });
+        let found = self
+            .order
+            .wanted
+            .iter()
+            .find(|w| w.name.rsplit('/').next() == Some(name) && key.is_none_or(|k| w.key == k));
         found.unwrap_or_else(|| panic!("no {name} is wanted\n{}", self.show())).id
     }
 
@@ -181,11 +190,7 @@ impl Shop {
         let position = self.pipeline.places().iter().position(|p| *p == place).unwrap();
         let graphs = self.pipeline.graphs();
         let timer = graphs[position].1.input(timer).unwrap();
-        let kind = EventKind::Timer {
-            place: position,
-            key: Key(key),
-            timer: u8::try_from(timer).unwrap(),
-        };
+        let kind = EventKind::Timer { place: position, key: Key(key), timer: u8::try_from(timer).unwrap() };
         self.step(Actor::system(), kind).unwrap();
         assert_ne!(self.last.disposition, Disposition::Void, "the timer was due");
     }
@@ -231,9 +236,10 @@ impl Shop {
             for posting in &entry.postings {
                 self.books.post(posting).unwrap();
             }
-            assert_eq!(decision.progress.version, self.order.version.max(1).saturating_add(
-                u64::from(entry.kind != "place"),
-            ));
+            assert_eq!(
+                decision.progress.version,
+                self.order.version.max(1).saturating_add(u64::from(entry.kind != "place"),)
+            );
         } else {
             assert_eq!(fingerprint(&decision.progress), fingerprint(&self.order));
         }
@@ -242,8 +248,7 @@ impl Shop {
         let sum: i64 = self.order.books.balances().values().sum();
         assert_eq!(sum, 0, "the books balance");
         let parks = ["proofs", "signal", "unbookable"];
-        let parked: Vec<_> =
-            self.order.holds.iter().filter(|h| parks.contains(&h.code.as_str())).collect();
+        let parked: Vec<_> = self.order.holds.iter().filter(|h| parks.contains(&h.code.as_str())).collect();
         assert!(parked.is_empty(), "a fault of the machines: {parked:?}\n{}", self.last.told);
         assert!(
             self.order.wanted.iter().enumerate().all(|(n, w)| {
@@ -318,7 +323,8 @@ fn came(d: &Decision) -> Came {
             let _ = writeln!(told, "posts {}", posting(p));
         }
         for w in &entry.wanted {
-            let _ = writeln!(told, "wants {} {} {}", w.name.rsplit('/').next().unwrap_or("?"), w.key, effect(w));
+            let _ =
+                writeln!(told, "wants {} {} {}", w.name.rsplit('/').next().unwrap_or("?"), w.key, effect(w));
         }
         for h in &entry.holds {
             let _ = writeln!(told, "holds {}", h.code);
@@ -346,19 +352,13 @@ fn effect(w: &Outstanding) -> String {
     let fields = stored[2].as_object().unwrap();
     let mut text = format!("#{}", w.nth);
     for (name, value) in fields {
-        let value = match value {
-            serde_json::Value::Object(o) if o.contains_key("minor") => {
-                let money: Money = serde_json::from_value(value.clone()).unwrap();
-                money.to_string()
-            }
-            serde_json::Value::String(s) => s.clone(),
-            serde_json::Value::Array(units) => {
-                let unit = |u: &serde_json::Value| {
-                    format!("{}x{}", u["quantity"], u["sku"].as_str().unwrap())
-                };
-                units.iter().map(unit).collect::<Vec<_>>().join("+")
-            }
-            other => other.to_string(),
+        let value = if let Ok(money) = serde_json::from_value::<Money>(value.clone()) {
+            money.to_string()
+        } else if let Some(units) = value.as_array() {
+            let unit = |u: &serde_json::Value| format!("{}x{}", u["quantity"], u["sku"].as_str().unwrap());
+            units.iter().map(unit).collect::<Vec<_>>().join("+")
+        } else {
+            value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
         };
         let _ = write!(text, " {name}={value}");
     }

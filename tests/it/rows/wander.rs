@@ -1,0 +1,192 @@
+//! Orders that go anywhere: commands, answers, words and time in any order, from a seed. Whatever came, the books are
+//! the sum of the postings and balance, no machine is at fault, and the order can still be brought to an end.
+
+use std::collections::BTreeMap;
+
+use consign::machine::{Call, Told};
+use consign::order::Order;
+use consign::pipeline::{EffectAnswer, Outstanding, Physical};
+use consign::stage::dispatch::{
+    BookingRefused, ConsumeRefused, OnShortage, Packing, ReserveRefused, ReserveWhen, Short, TrackRefused,
+    Tracking, UnreserveRefused,
+};
+use consign::stage::payment::{
+    CaptureMode, CaptureRefused, CloseRefused, Expiring, FundsPolicy, Gone, HoldExpired, HoldReleased,
+    NotThere, Paid, StillHeld, VoidRefused, attempt,
+};
+use consign::stage::refund::{AccountClosed, ShortBalance, refund};
+use consign::stage::review::{Banned, ScoreRefused};
+
+use super::{dispatch, ends, payment, refund as back, refusals, review};
+use crate::support::shop::{Shop, agent, carla, order_in};
+
+/// Numbers from a seed: splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        usize::try_from(z % u64::try_from(sides).unwrap()).unwrap()
+    }
+    fn pick<T>(&mut self, mut of: Vec<T>) -> T {
+        let at = self.roll(of.len());
+        of.swap_remove(at)
+    }
+}
+
+fn policy(dice: &mut Dice) -> Physical {
+    let mut p = Physical::default();
+    p.payment.capture = dice.pick(vec![CaptureMode::AtOnce, CaptureMode::Later]);
+    p.payment.funds = dice.pick(vec![
+        FundsPolicy::RequireCaptured,
+        FundsPolicy::RequireAuthorized,
+        FundsPolicy::RequireAuthorized,
+        FundsPolicy::OnDelivery,
+        FundsPolicy::Credit { limit_minor: 3000 },
+    ]);
+    if p.payment.capture == CaptureMode::Later && p.payment.funds == FundsPolicy::RequireCaptured {
+        p.payment.funds = FundsPolicy::RequireAuthorized;
+    }
+    p.payment.expiring = dice.pick(vec![Expiring::Capture, Expiring::Release]);
+    p.payment.inquiries = 3;
+    p.dispatch.reserve = dice.pick(vec![ReserveWhen::Placed, ReserveWhen::GatesOpen]);
+    p.dispatch.packing = dice.pick(vec![Packing::Automatic, Packing::ByWarehouse]);
+    p.dispatch.shortage = dice.pick(vec![OnShortage::Cancel, OnShortage::Wait]);
+    p.dispatch.earn = dice.pick(vec![
+        consign::stage::dispatch::EarnPolicy::OnDelivery,
+        consign::stage::dispatch::EarnPolicy::OnHandover,
+    ]);
+    p.review.scorer = dice.roll(4) > 0;
+    p.refund.approval_over_minor = dice.pick(vec![None, None, Some(1500)]);
+    p
+}
+
+fn order(dice: &mut Dice) -> Order {
+    let parcels = dice.pick(vec![
+        vec![("north", 5000)],
+        vec![("north", 3000), ("south", 2000)],
+        vec![("north", 2500), ("south", 2500)],
+    ]);
+    let tenders = dice.pick(vec![vec![("card", 5000)], vec![("gift-card", 2000), ("card", 3000)]]);
+    order_in(&parcels, &tenders)
+}
+
+/// An answer to an effect, likely or not.
+fn answer(dice: &mut Dice, w: &Outstanding, shop: &Shop) -> EffectAnswer {
+    match dice.roll(10) {
+        0 => return EffectAnswer::Unknown("reset".to_owned()),
+        1 => return EffectAnswer::Exhausted { sent: dice.roll(2) == 0, why: "down".to_owned() },
+        _ => {}
+    }
+    let code = || "no".to_owned();
+    let good = |told: Told| EffectAnswer::Done(told);
+    let usual = || good(ends::answer(shop, w));
+    let no = |told: Told| EffectAnswer::Declined(told);
+    match (w.name.rsplit('/').next().unwrap(), dice.roll(6)) {
+        ("Charge", 0) => no(payment::refused().into()),
+        ("Charge", 1) => good(payment::pended().into()),
+        ("Charge", 2) => good(payment::redirect().into()),
+        ("Inquire", 0) => good(NotThere.into()),
+        ("Inquire", 1) => good(Gone.into()),
+        ("Inquire", 2) => good(StillHeld.into()),
+        ("Close", 0) => no(CloseRefused { code: code() }.into()),
+        ("Capture", 0) => no(CaptureRefused { code: code() }.into()),
+        ("Void", 0) => no(VoidRefused { code: code() }.into()),
+        ("Score", 0) => good(review::scored(50).into()),
+        ("Score", 1) => good(review::scored(90).into()),
+        ("Score", 2) => no(ScoreRefused { why: code() }.into()),
+        ("Score", 3) if dice.roll(3) == 0 => good(Banned { rule: code() }.into()),
+        ("Reserve", 0) => good(Short { missing: Vec::new() }.into()),
+        ("Reserve", 1) => no(ReserveRefused { why: code() }.into()),
+        ("Unreserve", 0) => no(UnreserveRefused { why: code() }.into()),
+        ("Consume", 0) => no(ConsumeRefused { why: code() }.into()),
+        ("Book", 0) => no(BookingRefused { why: code() }.into()),
+        ("Track", 0) => no(TrackRefused { why: code() }.into()),
+        ("SendBack" | "InquireRefund", 0) => no(back::declined().into()),
+        ("SendBack", 1) => good(ShortBalance.into()),
+        ("SendBack" | "InquireRefund", 2) => good(back::accepted().into()),
+        ("InquireRefund", 1) => good(AccountClosed.into()),
+        _ => usual(),
+    }
+}
+
+/// Something the outside says unasked, to instance 1 or 2.
+fn word(dice: &mut Dice) -> Call {
+    let key = u32::try_from(dice.roll(2)).unwrap() + 1;
+    let n = dice.roll(3);
+    let paid: Paid = payment::paid_on("card", &format!("w{n}"), dice.pick(vec![5000, 3000, 700]));
+    dice.pick(vec![
+        attempt::M::evidence(key, paid),
+        attempt::M::evidence(key, payment::authorised(5000)),
+        attempt::M::evidence(key, HoldExpired),
+        attempt::M::evidence(key, HoldReleased),
+        attempt::M::evidence(key, payment::refused()),
+        review::notice(),
+        dispatch::accepted(key),
+        dispatch::scan("s", Tracking::InTransit),
+        dispatch::delivered(key),
+        dispatch::delivered(key),
+        dispatch::turned_back(key),
+        dispatch::came_back(key),
+        dispatch::mislaid(key),
+        refund::M::evidence(key, back::accepted()),
+    ])
+}
+
+fn wander(seed: u64, steps: u64) -> Shop {
+    let mut dice = Dice(seed);
+    let mut s = Shop::place(policy(&mut dice), order(&mut dice));
+    for _ in 0..steps {
+        match dice.roll(12) {
+            0..=4 if !s.order.wanted.is_empty() => {
+                let w = dice.pick(s.order.wanted.clone());
+                let told = answer(&mut dice, &w, &s);
+                s.answers(w.id, told);
+            }
+            5..=8 => {
+                let mut call = dice.pick(refusals::samples());
+                let instances = s.pipeline.instances(&s.order);
+                let of = |i: &&(&str, consign::id::Key, &str)| i.0 == call.machine;
+                let mut keys: Vec<_> = instances.iter().filter(of).map(|i| i.1).collect();
+                keys.push(consign::id::Key(u32::try_from(keys.len()).unwrap() + 1));
+                call.key = dice.pick(keys);
+                let by = dice.pick(vec![agent("bob"), agent("anna"), carla()]);
+                let _ = s.tries_as(&by, call);
+            }
+            9 => {
+                s.next_timer();
+            }
+            10 => s.release_holds(),
+            _ => {
+                let call = word(&mut dice);
+                s.hears(call);
+            }
+        }
+    }
+    s
+}
+
+#[test]
+fn wherever_an_order_wanders_it_can_be_brought_to_an_end() {
+    let full = std::env::var_os("CONSIGN_FULL").is_some_and(|v| v == "1");
+    let seeds = if full { 50_000 } else { 1_000 };
+    let mut ends_seen = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for seed in 0..seeds {
+        let mut s = wander(seed, 20 + seed % 100);
+        let came = ends::carry_on(&mut s);
+        let ends: &mut u32 = ends_seen.entry(s.life()).or_default();
+        *ends = ends.saturating_add(1);
+        if !ends::beyond(&s) && (came.is_err() || !s.order.books.is_clear()) {
+            wrong.push(format!("## seed {seed}\n{}", s.show()));
+        }
+    }
+    for end in ["Cancelled", "Rejected", "Expired", "Closed"] {
+        assert!(ends_seen.contains_key(end), "no order came to {end}: {ends_seen:?}");
+    }
+    assert!(wrong.is_empty(), "{}\n{} seeds", wrong.join("\n"), wrong.len());
+}
