@@ -266,9 +266,7 @@ pub(crate) enum DataError {
 /// [`DataError`] at the first thing found wrong; nothing is skipped silently.
 pub(crate) fn load(dir: &Path) -> Result<Vec<Purchase>, DataError> {
     if !dir.is_dir() {
-        return Err(DataError::NoFolder {
-            dir: dir.to_owned(),
-        });
+        return Err(DataError::NoFolder { dir: dir.to_owned() });
     }
     let mut drafts: BTreeMap<String, Draft> = BTreeMap::new();
     each_row(dir, "orders", &ORDERS, |row| {
@@ -304,10 +302,7 @@ pub(crate) fn load(dir: &Path) -> Result<Vec<Purchase>, DataError> {
     let mut purchases = Vec::with_capacity(drafts.len());
     for (id, draft) in drafts {
         let Some(purchase) = draft.settle(&id) else {
-            return Err(DataError::TooMuch {
-                dir: dir.to_owned(),
-                order: id,
-            });
+            return Err(DataError::TooMuch { dir: dir.to_owned(), order: id });
         };
         purchases.push(purchase);
     }
@@ -361,9 +356,7 @@ impl Draft {
                 freight_minor: 0,
             });
         }
-        let listed = sum(lines
-            .iter()
-            .flat_map(|line| [line.price_minor, line.freight_minor]))?;
+        let listed = sum(lines.iter().flat_map(|line| [line.price_minor, line.freight_minor]))?;
 
         let lacks = |time: Option<i64>| self.status == Status::Delivered && time.is_none();
         let assumed_carrier = lacks(self.carrier_ms);
@@ -373,16 +366,8 @@ impl Draft {
             status: self.status,
             purchased_ms: self.purchased_ms,
             approved_ms: self.approved_ms,
-            carrier_ms: if assumed_carrier {
-                Some(self.estimate_ms)
-            } else {
-                self.carrier_ms
-            },
-            customer_ms: if assumed_customer {
-                Some(self.estimate_ms)
-            } else {
-                self.customer_ms
-            },
+            carrier_ms: if assumed_carrier { Some(self.estimate_ms) } else { self.carrier_ms },
+            customer_ms: if assumed_customer { Some(self.estimate_ms) } else { self.customer_ms },
             estimate_ms: self.estimate_ms,
             assumed_carrier,
             assumed_customer,
@@ -420,20 +405,13 @@ impl Row<'_> {
         let place = self.headers.iter().position(|header| header == column);
         place
             .and_then(|place| self.record.get(place))
-            .ok_or_else(|| DataError::NoColumn {
-                file: self.file(),
-                column,
-            })
+            .ok_or_else(|| DataError::NoColumn { file: self.file(), column })
     }
 
     fn filled(&self, column: &'static str) -> Result<&str, DataError> {
         let text = self.text(column)?;
         if text.is_empty() {
-            return Err(DataError::Empty {
-                file: self.file(),
-                row: self.number(),
-                column,
-            });
+            return Err(DataError::Empty { file: self.file(), row: self.number(), column });
         }
         Ok(text)
     }
@@ -471,10 +449,7 @@ impl Row<'_> {
     }
 
     /// The order this row belongs to.
-    fn order<'d>(
-        &self,
-        drafts: &'d mut BTreeMap<String, Draft>,
-    ) -> Result<&'d mut Draft, DataError> {
+    fn order<'d>(&self, drafts: &'d mut BTreeMap<String, Draft>) -> Result<&'d mut Draft, DataError> {
         let id = self.filled("order_id")?;
         drafts.get_mut(id).ok_or_else(|| DataError::Orphan {
             file: self.file(),
@@ -504,12 +479,7 @@ impl Row<'_> {
     }
 
     fn bad_number(&self, column: &'static str, text: &str) -> DataError {
-        DataError::BadNumber {
-            file: self.file(),
-            row: self.number(),
-            column,
-            text: text.to_owned(),
-        }
+        DataError::BadNumber { file: self.file(), row: self.number(), column, text: text.to_owned() }
     }
 }
 
@@ -529,37 +499,20 @@ fn each_row(
         let bytes = open(&plain)?;
         (plain, Box::new(bytes))
     } else {
-        return Err(DataError::NoFile {
-            dir: dir.to_owned(),
-            name,
-        });
+        return Err(DataError::NoFile { dir: dir.to_owned(), name });
     };
 
     let mut table = csv::Reader::from_reader(bytes);
     let mut row = 0;
-    let malformed = |row, source| DataError::Malformed {
-        file: file.clone(),
-        row,
-        source,
-    };
-    let headers = table
-        .headers()
-        .map_err(|source| malformed(row, source))?
-        .clone();
-    if let Some(column) = columns
-        .iter()
-        .find(|wanted| headers.iter().all(|have| have != **wanted))
-    {
+    let malformed = |row, source| DataError::Malformed { file: file.clone(), row, source };
+    let headers = table.headers().map_err(|source| malformed(row, source))?.clone();
+    if let Some(column) = columns.iter().find(|wanted| headers.iter().all(|have| have != **wanted)) {
         return Err(DataError::NoColumn { file, column });
     }
     row = 1;
     for record in table.records() {
         let record = record.map_err(|source| malformed(row, source))?;
-        let here = Row {
-            file: &file,
-            headers: &headers,
-            record: &record,
-        };
+        let here = Row { file: &file, headers: &headers, record: &record };
         accept(&here)?;
         row = here.number();
     }
@@ -567,10 +520,7 @@ fn each_row(
 }
 
 fn open(file: &Path) -> Result<File, DataError> {
-    File::open(file).map_err(|source| DataError::Closed {
-        file: file.to_owned(),
-        source,
-    })
+    File::open(file).map_err(|source| DataError::Closed { file: file.to_owned(), source })
 }
 
 /// `541`, `541.0` and `541.05`, exactly; nothing signed, nothing finer than a cent.
@@ -588,11 +538,7 @@ fn minor_units(text: &str) -> Option<i64> {
     if !digits(whole) {
         return None;
     }
-    whole
-        .parse::<i64>()
-        .ok()?
-        .checked_mul(100)?
-        .checked_add(cents)
+    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(cents)
 }
 
 /// Milliseconds since 1970 of a time written in full and not before it.
@@ -621,20 +567,8 @@ const ORDERS: [&str; 7] = [
     "order_delivered_customer_date",
     "order_estimated_delivery_date",
 ];
-const ITEMS: [&str; 6] = [
-    "order_id",
-    "order_item_id",
-    "product_id",
-    "seller_id",
-    "price",
-    "freight_value",
-];
-const PAYMENTS: [&str; 4] = [
-    "order_id",
-    "payment_sequential",
-    "payment_type",
-    "payment_value",
-];
+const ITEMS: [&str; 6] = ["order_id", "order_item_id", "product_id", "seller_id", "price", "freight_value"];
+const PAYMENTS: [&str; 4] = ["order_id", "payment_sequential", "payment_type", "payment_value"];
 
 #[cfg(test)]
 mod tests {
@@ -698,24 +632,15 @@ mod tests {
 
     const PLAIN: &str = "a,c,delivered,2021-03-01 10:00:00,2021-03-01 10:20:00,\
         2021-03-02 08:00:00,2021-03-09 09:00:00,2021-03-20 00:00:00\n";
-    const LACKING: &str =
-        "a,c,delivered,2021-03-01 10:00:00,2021-03-01 10:20:00,,,2021-03-20 00:00:00\n";
+    const LACKING: &str = "a,c,delivered,2021-03-01 10:00:00,2021-03-01 10:20:00,,,2021-03-20 00:00:00\n";
 
     #[test]
     fn amounts_are_read_to_the_cent_and_never_rounded() {
-        let good = [
-            ("541", 54_100),
-            ("541.0", 54_100),
-            ("16.5", 1_650),
-            ("0.05", 5),
-            ("0.0", 0),
-        ];
+        let good = [("541", 54_100), ("541.0", 54_100), ("16.5", 1_650), ("0.05", 5), ("0.0", 0)];
         for (text, minor) in good {
             assert_eq!(minor_units(text), Some(minor), "{text}");
         }
-        let bad = [
-            "", ".", "5.", ".5", "-1", "+1", "1.005", "1e2", " 1", "1,00", "1.-5", "NaN",
-        ];
+        let bad = ["", ".", "5.", ".5", "-1", "+1", "1.005", "1e2", " 1", "1,00", "1.-5", "NaN"];
         for text in bad {
             assert_eq!(minor_units(text), None, "{text}");
         }
@@ -748,25 +673,11 @@ mod tests {
     #[test]
     fn an_adjustment_makes_the_lines_agree_with_what_was_paid() {
         let items = "a,2,p2,s2,,10.0,1.5\na,1,p1,s1,,20.00,2.25\na,3,p1,s1,,20.00,2.25\n";
-        let paid = Folder::of(
-            "less",
-            PLAIN,
-            items,
-            "a,2,voucher,1,5.0\na,1,boleto,1,50.99\n",
-        )
-        .one();
+        let paid = Folder::of("less", PLAIN, items, "a,2,voucher,1,5.0\na,1,boleto,1,50.99\n").one();
         assert_eq!((paid.total_minor, paid.adjustment_minor), (5_599, -1));
         assert_eq!(paid.sellers(), ["s1", "s2"]);
-        let channels: Vec<_> = paid
-            .tenders
-            .iter()
-            .map(|tender| tender.channel.as_str())
-            .collect();
-        assert_eq!(
-            channels,
-            ["boleto", "voucher"],
-            "tenders stand in their sequence"
-        );
+        let channels: Vec<_> = paid.tenders.iter().map(|tender| tender.channel.as_str()).collect();
+        assert_eq!(channels, ["boleto", "voucher"], "tenders stand in their sequence");
 
         let paid = Folder::of("more", PLAIN, items, "a,1,boleto,1,60.0\n").one();
         assert_eq!((paid.total_minor, paid.adjustment_minor), (6_000, 400));
@@ -776,10 +687,7 @@ mod tests {
     fn an_order_without_items_is_one_line_and_one_parcel() {
         let paid = Folder::of("bare", PLAIN, "", "a,1,boleto,1,60.0\na,2,voucher,1,1\n").one();
         assert_eq!(paid.lines.len(), 1);
-        assert_eq!(
-            (paid.lines[0].price_minor, paid.lines[0].freight_minor),
-            (6_100, 0)
-        );
+        assert_eq!((paid.lines[0].price_minor, paid.lines[0].freight_minor), (6_100, 0));
         assert_eq!((paid.total_minor, paid.adjustment_minor), (6_100, 0));
         assert_eq!(paid.sellers().len(), 1);
     }
@@ -789,10 +697,7 @@ mod tests {
         let items = "a,1,p1,s1,,20.00,2.25\n";
         let rows = "a,1,not_defined,1,0.0\na,2,voucher,1,0\na,3,voucher,1,22.25\n";
         let paid = Folder::of("beside", PLAIN, items, rows).one();
-        assert_eq!(
-            (paid.zero_tenders, paid.tenders.len(), paid.adjustment_minor),
-            (2, 1, 0)
-        );
+        assert_eq!((paid.zero_tenders, paid.tenders.len(), paid.adjustment_minor), (2, 1, 0));
 
         let unpaid = Folder::of("alone", PLAIN, items, "a,1,not_defined,1,0.00\n").one();
         assert_eq!((unpaid.zero_tenders, unpaid.total_minor), (1, 0));
@@ -805,10 +710,7 @@ mod tests {
         let rows = "a,1,boleto,1,60.0\n";
         let delivered = Folder::of("lacking", LACKING, "", rows).one();
         let estimate = Some(delivered.estimate_ms);
-        assert_eq!(
-            (delivered.carrier_ms, delivered.customer_ms),
-            (estimate, estimate)
-        );
+        assert_eq!((delivered.carrier_ms, delivered.customer_ms), (estimate, estimate));
         assert!(delivered.assumed_carrier && delivered.assumed_customer);
 
         let canceled = LACKING.replace("delivered", "canceled");
@@ -819,15 +721,10 @@ mod tests {
 
     #[test]
     fn orders_come_by_purchase_time_and_then_by_id() {
-        let earlier = PLAIN
-            .replace("a,c", "z,c")
-            .replace("2021-03-01 10:00:00", "2021-02-01 10:00:00");
+        let earlier = PLAIN.replace("a,c", "z,c").replace("2021-03-01 10:00:00", "2021-02-01 10:00:00");
         let orders = format!("{}{PLAIN}{earlier}", PLAIN.replace("a,c", "b,c"));
         let purchases = Folder::of("sorted", &orders, "", "").load().unwrap();
-        let ids: Vec<_> = purchases
-            .iter()
-            .map(|purchase| purchase.id.as_str())
-            .collect();
+        let ids: Vec<_> = purchases.iter().map(|purchase| purchase.id.as_str()).collect();
         assert_eq!(ids, ["z", "a", "b"]);
     }
 
@@ -837,19 +734,14 @@ mod tests {
         let plain = folder.one();
         let file = File::create(folder.0.join("orders.csv.gz")).unwrap();
         let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-        packed
-            .write_all(format!("{ORDERS_HEAD}{PLAIN}").as_bytes())
-            .unwrap();
+        packed.write_all(format!("{ORDERS_HEAD}{PLAIN}").as_bytes()).unwrap();
         packed.finish().unwrap();
         fs::remove_file(folder.0.join("orders.csv")).unwrap();
         assert_eq!(folder.one(), plain);
 
         let whole = fs::read(folder.0.join("orders.csv.gz")).unwrap();
         fs::write(folder.0.join("orders.csv.gz"), &whole[..whole.len() / 2]).unwrap();
-        assert!(
-            matches!(folder.load(), Err(DataError::Malformed { .. })),
-            "cut in half"
-        );
+        assert!(matches!(folder.load(), Err(DataError::Malformed { .. })), "cut in half");
     }
 
     #[test]
@@ -857,32 +749,19 @@ mod tests {
         let folder = Folder::empty("missing");
         let nowhere = load(&folder.0.join("nowhere"));
         assert!(matches!(nowhere, Err(DataError::NoFolder { .. })));
-        assert!(matches!(
-            folder.load(),
-            Err(DataError::NoFile { name: "orders", .. })
-        ));
+        assert!(matches!(folder.load(), Err(DataError::NoFile { name: "orders", .. })));
         folder.write("orders.csv", "order_id,order_status\n");
         let column = "order_purchase_timestamp";
         assert!(matches!(folder.load(), Err(DataError::NoColumn { column: c, .. }) if c == column));
         folder.write("orders.csv", "");
-        assert!(matches!(
-            folder.load(),
-            Err(DataError::NoColumn {
-                column: "order_id",
-                ..
-            })
-        ));
+        assert!(matches!(folder.load(), Err(DataError::NoColumn { column: "order_id", .. })));
     }
 
     #[test]
     fn a_bad_row_is_refused_with_its_place() {
         let refused = |orders: &str, items: &str, payments: &str| {
             let folder = Folder::of("bad", orders, items, payments);
-            folder
-                .load()
-                .unwrap_err()
-                .to_string()
-                .replace(&*folder.0.to_string_lossy(), "")
+            folder.load().unwrap_err().to_string().replace(&*folder.0.to_string_lossy(), "")
         };
         let item = "a,1,p,s,,1.0,1.0\n";
         let cases = [
@@ -899,10 +778,7 @@ mod tests {
                 refused(&PLAIN.replace("2021-03-20 00:00:00", ""), "", ""),
                 "/orders.csv row 2: order_estimated_delivery_date is empty",
             ),
-            (
-                refused(&format!("{PLAIN}{PLAIN}"), "", ""),
-                "/orders.csv row 3: the order \"a\" is here twice",
-            ),
+            (refused(&format!("{PLAIN}{PLAIN}"), "", ""), "/orders.csv row 3: the order \"a\" is here twice"),
             (
                 refused(PLAIN, "a,1,p,s,,1.005,1.0\n", ""),
                 "/order_items.csv row 2: price is no number that fits here: \"1.005\"",
@@ -911,18 +787,12 @@ mod tests {
                 refused(PLAIN, "a,1,p,s,,-1,1.0\n", ""),
                 "/order_items.csv row 2: price is no number that fits here: \"-1\"",
             ),
-            (
-                refused(PLAIN, "a,1,p,,,1.0,1.0\n", ""),
-                "/order_items.csv row 2: seller_id is empty",
-            ),
+            (refused(PLAIN, "a,1,p,,,1.0,1.0\n", ""), "/order_items.csv row 2: seller_id is empty"),
             (
                 refused(PLAIN, &format!("{item}{item}"), ""),
                 "/order_items.csv row 3: the order \"a\" has number 1 already",
             ),
-            (
-                refused(PLAIN, "b,1,p,s,,1.0,1.0\n", ""),
-                "/order_items.csv row 2: there is no order \"b\"",
-            ),
+            (refused(PLAIN, "b,1,p,s,,1.0,1.0\n", ""), "/order_items.csv row 2: there is no order \"b\""),
             (
                 refused(PLAIN, item, "b,1,boleto,1,2.0\n"),
                 "/order_payments.csv row 2: there is no order \"b\"",
@@ -937,11 +807,7 @@ mod tests {
                 "/order_payments.csv after row 1: cannot be read as a table",
             ),
             (
-                refused(
-                    PLAIN,
-                    "",
-                    "a,1,boleto,1,92233720368547758.07\na,2,boleto,1,0.01\n",
-                ),
+                refused(PLAIN, "", "a,1,boleto,1,92233720368547758.07\na,2,boleto,1,0.01\n"),
                 ": the amounts of the order \"a\" add up to too much",
             ),
         ];
@@ -956,10 +822,7 @@ mod tests {
         let mut bytes = format!("{ORDERS_HEAD}{PLAIN}").into_bytes();
         bytes.extend(b"\xff\xfe,c,delivered,,,,,\n");
         fs::write(folder.0.join("orders.csv"), bytes).unwrap();
-        assert!(matches!(
-            folder.load(),
-            Err(DataError::Malformed { row: 2, .. })
-        ));
+        assert!(matches!(folder.load(), Err(DataError::Malformed { row: 2, .. })));
     }
 
     #[test]
@@ -976,92 +839,45 @@ mod tests {
         let delivered = |purchase: &Purchase| purchase.status == Status::Delivered;
         has("of four sellers", &|p| p.sellers().len() == 4);
         has("without items", &|p| bare(p) && p.carrier_ms.is_some());
-        has("unavailable with two sellers", &|p| {
-            p.status == Status::Unavailable && p.sellers().len() == 2
-        });
+        has("unavailable with two sellers", &|p| p.status == Status::Unavailable && p.sellers().len() == 2);
         has("paid more", &|p| p.adjustment_minor > 0);
-        has("paid less", &|p| {
-            p.adjustment_minor < 0 && p.total_minor > 0
-        });
+        has("paid less", &|p| p.adjustment_minor < 0 && p.total_minor > 0);
         has("of 29 tenders", &|p| p.tenders.len() == 29);
-        has("of twice the same tender", &|p| {
-            p.tenders.windows(2).any(|two| two[0] == two[1])
-        });
+        has("of twice the same tender", &|p| p.tenders.windows(2).any(|two| two[0] == two[1]));
         has("of four channels", &|p| {
-            p.tenders
-                .iter()
-                .map(|tender| &tender.channel)
-                .collect::<BTreeSet<_>>()
-                .len()
-                == 4
+            p.tenders.iter().map(|tender| &tender.channel).collect::<BTreeSet<_>>().len() == 4
         });
-        has("with a zero row beside others", &|p| {
-            p.zero_tenders > 0 && p.total_minor > 0
-        });
-        has("with a zero row alone", &|p| {
-            p.zero_tenders > 0 && p.total_minor == 0
-        });
-        has("with items and nothing to pay", &|p| {
-            !bare(p) && p.total_minor == 0
-        });
-        has("handed over before its approval", &|p| {
-            p.carrier_ms.is_some() && p.carrier_ms < p.approved_ms
-        });
-        has("handed over before its purchase", &|p| {
-            p.carrier_ms.is_some_and(|at| at < p.purchased_ms)
-        });
+        has("with a zero row beside others", &|p| p.zero_tenders > 0 && p.total_minor > 0);
+        has("with a zero row alone", &|p| p.zero_tenders > 0 && p.total_minor == 0);
+        has("with items and nothing to pay", &|p| !bare(p) && p.total_minor == 0);
+        has("handed over before its approval", &|p| p.carrier_ms.is_some() && p.carrier_ms < p.approved_ms);
+        has("handed over before its purchase", &|p| p.carrier_ms.is_some_and(|at| at < p.purchased_ms));
         has("delivered before its hand-over", &|p| {
             p.customer_ms.is_some() && p.customer_ms < p.carrier_ms && !p.assumed_carrier
         });
-        has("delivered before its approval", &|p| {
-            p.customer_ms.is_some() && p.customer_ms < p.approved_ms
-        });
-        has("approved as it was placed", &|p| {
-            p.approved_ms == Some(p.purchased_ms)
-        });
-        has("created", &|p| {
-            p.status == Status::Created && p.total_minor > 0
-        });
-        has("lacking its carrier time", &|p| {
-            p.assumed_carrier && !p.assumed_customer
-        });
-        has("lacking its customer time", &|p| {
-            !p.assumed_carrier && p.assumed_customer
-        });
-        has("lacking both times", &|p| {
-            p.assumed_carrier && p.assumed_customer
-        });
-        has("canceled unpaid", &|p| {
-            canceled(p) && p.approved_ms.is_none()
-        });
-        has("canceled paid", &|p| {
-            canceled(p) && p.approved_ms.is_some() && p.carrier_ms.is_none()
-        });
-        has("canceled on its way", &|p| {
-            canceled(p) && p.carrier_ms.is_some() && p.customer_ms.is_none()
-        });
-        has("canceled at the customer", &|p| {
-            canceled(p) && p.customer_ms.is_some()
-        });
-        has("late", &|p| {
-            delivered(p) && p.customer_ms > Some(p.estimate_ms)
-        });
+        has("delivered before its approval", &|p| p.customer_ms.is_some() && p.customer_ms < p.approved_ms);
+        has("approved as it was placed", &|p| p.approved_ms == Some(p.purchased_ms));
+        has("created", &|p| p.status == Status::Created && p.total_minor > 0);
+        has("lacking its carrier time", &|p| p.assumed_carrier && !p.assumed_customer);
+        has("lacking its customer time", &|p| !p.assumed_carrier && p.assumed_customer);
+        has("lacking both times", &|p| p.assumed_carrier && p.assumed_customer);
+        has("canceled unpaid", &|p| canceled(p) && p.approved_ms.is_none());
+        has("canceled paid", &|p| canceled(p) && p.approved_ms.is_some() && p.carrier_ms.is_none());
+        has("canceled on its way", &|p| canceled(p) && p.carrier_ms.is_some() && p.customer_ms.is_none());
+        has("canceled at the customer", &|p| canceled(p) && p.customer_ms.is_some());
+        has("late", &|p| delivered(p) && p.customer_ms > Some(p.estimate_ms));
         has("delivered at its estimate", &|p| {
             delivered(p) && p.customer_ms == Some(p.estimate_ms) && !p.assumed_customer
         });
         for total in [10_000, 10_001, 50_000, 50_001] {
-            has("at the edge of a tier", &|p| {
-                p.total_minor == total && p.approved_ms.is_some()
-            });
+            has("at the edge of a tier", &|p| p.total_minor == total && p.approved_ms.is_some());
         }
     }
 
     #[test]
     fn the_real_orders_read_as_their_figures_say() {
-        let shared = std::env::var_os("CONSIGN_SHARED").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-            PathBuf::from,
-        );
+        let shared = std::env::var_os("CONSIGN_SHARED")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
         let dir = shared.join("data/olist");
         if !dir.is_dir() {
             eprintln!("skipped: the real orders are not at {}", dir.display());
@@ -1080,8 +896,8 @@ mod tests {
             for tender in &purchase.tenders {
                 *captured.entry(&tender.channel).or_default() += tender.amount_minor;
             }
-            tiers[usize::from(purchase.total_minor > 10_000)
-                + usize::from(purchase.total_minor > 50_000)] += 1;
+            tiers[usize::from(purchase.total_minor > 10_000) + usize::from(purchase.total_minor > 50_000)] +=
+                1;
         }
         assert_eq!(
             by_status.into_iter().collect::<Vec<_>>(),
@@ -1104,26 +920,12 @@ mod tests {
             ]
         );
         assert_eq!(tiers, [2_857, 3_023, 340]);
-        assert_eq!(
-            purchases
-                .iter()
-                .map(|purchase| purchase.zero_tenders)
-                .sum::<u32>(),
-            2
-        );
+        assert_eq!(purchases.iter().map(|purchase| purchase.zero_tenders).sum::<u32>(), 2);
 
-        let handed = purchases
-            .iter()
-            .filter(|purchase| purchase.carrier_ms.is_some());
-        assert_eq!(
-            handed
-                .map(|purchase| purchase.sellers().len())
-                .sum::<usize>(),
-            4_862
-        );
+        let handed = purchases.iter().filter(|purchase| purchase.carrier_ms.is_some());
+        assert_eq!(handed.map(|purchase| purchase.sellers().len()).sum::<usize>(), 4_862);
         let late = purchases.iter().filter(|purchase| {
-            purchase.status == Status::Delivered
-                && purchase.customer_ms > Some(purchase.estimate_ms)
+            purchase.status == Status::Delivered && purchase.customer_ms > Some(purchase.estimate_ms)
         });
         assert_eq!(late.count(), 332);
 
@@ -1131,22 +933,10 @@ mod tests {
         let approved = |p: &Purchase| p.approved_ms;
         let carrier = |p: &Purchase| p.carrier_ms.filter(|_| !p.assumed_carrier);
         let customer = |p: &Purchase| p.customer_ms.filter(|_| !p.assumed_customer);
-        assert_eq!(
-            percentiles(&purchases, purchased, approved),
-            (6_220, [1_163, 131_599, 352_327])
-        );
-        assert_eq!(
-            percentiles(&purchases, approved, carrier),
-            (4_811, [172_415, 533_630, 1_668_008])
-        );
-        assert_eq!(
-            percentiles(&purchases, carrier, customer),
-            (3_839, [685_328, 1_769_724, 3_794_756])
-        );
-        assert_eq!(
-            percentiles(&purchases, purchased, customer),
-            (3_839, [973_357, 2_146_042, 4_258_076])
-        );
+        assert_eq!(percentiles(&purchases, purchased, approved), (6_220, [1_163, 131_599, 352_327]));
+        assert_eq!(percentiles(&purchases, approved, carrier), (4_811, [172_415, 533_630, 1_668_008]));
+        assert_eq!(percentiles(&purchases, carrier, customer), (3_839, [685_328, 1_769_724, 3_794_756]));
+        assert_eq!(percentiles(&purchases, purchased, customer), (3_839, [973_357, 2_146_042, 4_258_076]));
     }
 
     /// How many orders have both times, and the p50, p90 and p99 of the seconds between them by
@@ -1156,10 +946,8 @@ mod tests {
         from: impl Fn(&Purchase) -> Option<i64>,
         to: impl Fn(&Purchase) -> Option<i64>,
     ) -> (usize, [i64; 3]) {
-        let mut spans: Vec<i64> = purchases
-            .iter()
-            .filter_map(|purchase| Some((to(purchase)? - from(purchase)?) / 1_000))
-            .collect();
+        let mut spans: Vec<i64> =
+            purchases.iter().filter_map(|purchase| Some((to(purchase)? - from(purchase)?) / 1_000)).collect();
         spans.sort_unstable();
         let rank = |p: usize| spans[(p * spans.len()).div_ceil(100) - 1];
         (spans.len(), [rank(50), rank(90), rank(99)])

@@ -1,17 +1,19 @@
 //! Drives the engine along the data's own times: one line of virtual time over all orders.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use consign::clock::Timestamp;
-use consign::engine::{Delivered, Delivery, Engine, LaneLimits};
+use consign::engine::{CommandError, Delivered, Delivery, Engine, LaneLimits};
 use consign::id::{Actor, Key, OrderId, OrderKey};
 use consign::machine::Call;
 use consign::order::{Charge, ChargeKind, Draft, DraftTender, Line};
 use consign::pipeline::lifecycle::{Cancel, RequestReturn, lifecycle};
 use consign::pipeline::{LifePolicy, Physical, Pipeline, physical};
 use consign::stage::dispatch::{
-    Accepted, CameBack, DeliveredTo, DispatchPolicy, EarnPolicy, OnShortage, Packing, Receiver, ReserveWhen, parcel,
+    Accepted, CameBack, DeliveredTo, DispatchPolicy, EarnPolicy, OnShortage, Packing, Receiver, ReserveWhen,
+    parcel,
 };
 use consign::stage::payment::{PaymentPolicy, Start, attempt};
 use consign::stage::review::{self, ReviewPolicy, Tier, case};
@@ -32,6 +34,16 @@ const REJECTED: &str = "sample-0002";
 const ESCALATED: &str = "sample-0003";
 const LAPSED: &str = "sample-0004";
 
+/// Up to 100.00 nobody looks, up to 500.00 one person, above that two.
+pub(crate) fn review_policy() -> ReviewPolicy {
+    ReviewPolicy {
+        tiers: vec![Tier { above_minor: 10_000, approvals: 1 }, Tier { above_minor: 50_000, approvals: 2 }],
+        scorer: false,
+        sla_ms: NEVER_MS,
+        ..ReviewPolicy::default()
+    }
+}
+
 /// The pipeline of the replay.
 pub(crate) fn pipeline() -> Result<Pipeline, String> {
     physical(Physical {
@@ -47,15 +59,7 @@ pub(crate) fn pipeline() -> Result<Pipeline, String> {
             mismatch_ms: NEVER_MS,
             ..PaymentPolicy::default()
         },
-        review: ReviewPolicy {
-            tiers: vec![
-                Tier { above_minor: 10_000, approvals: 1 },
-                Tier { above_minor: 50_000, approvals: 2 },
-            ],
-            scorer: false,
-            sla_ms: NEVER_MS,
-            ..ReviewPolicy::default()
-        },
+        review: review_policy(),
         dispatch: DispatchPolicy {
             reserve: ReserveWhen::GatesOpen,
             packing: Packing::Automatic,
@@ -120,9 +124,16 @@ struct Replay<'a> {
     env: VirtualEnv,
     purchases: &'a [Purchase],
     bundled: bool,
+    /// Orders that reviewers look for, and find no case of yet.
+    waiting: RefCell<BTreeSet<usize>>,
 }
 
-pub(crate) async fn drive(world: &World, purchases: Vec<Purchase>, bundled: bool, quiet: bool) -> Result<(), String> {
+pub(crate) async fn drive(
+    world: &World,
+    purchases: Vec<Purchase>,
+    bundled: bool,
+    quiet: bool,
+) -> Result<(), String> {
     let events = plan(&purchases, bundled);
     let Some((first, ..)) = events.first().copied() else { return Ok(()) };
     let (last, ..) = events.last().copied().unwrap_or((first, Event::Place, 0));
@@ -149,17 +160,19 @@ pub(crate) async fn drive(world: &World, purchases: Vec<Purchase>, bundled: bool
         .await
         .map_err(|e| e.to_string())?;
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(events.len() as u64) };
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} events, {elapsed} elapsed, {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} events, {elapsed} elapsed, {eta} left")
+    {
         bar.set_style(style);
     }
-    let replay = Replay { engine, env, purchases: &purchases, bundled };
+    let replay = Replay { engine, env, purchases: &purchases, bundled, waiting: RefCell::default() };
     for (at, event, n) in &events {
-        replay.until(*at).await;
+        replay.until(*at).await?;
         replay.happen(*event, *n).await?;
         bar.inc(1);
     }
     // What the engine still has to ask by itself; deadlines of 1,000 days are not waited for.
-    replay.until(last + DAY_MS).await;
+    replay.until(last + DAY_MS).await?;
     bar.finish_and_clear();
     Ok(())
 }
@@ -182,15 +195,20 @@ fn agent(name: &str) -> Actor {
 
 impl Replay<'_> {
     /// Moves time on, and stops at every instant that an order waits for on the way.
-    async fn until(&self, at: i64) {
+    async fn until(&self, at: i64) -> Result<(), String> {
         let end = Timestamp::from_millis(at);
         self.env.settled().await;
         while let Some(next) = self.engine.next_wake().filter(|next| *next < end) {
             self.env.set(next);
             self.engine.fire_due();
             self.env.settled().await;
+            let waiting: Vec<usize> = self.waiting.borrow().iter().copied().collect();
+            for n in waiting {
+                self.review(n).await?;
+            }
         }
         self.env.set(end);
+        Ok(())
     }
 
     fn key(&self, n: usize) -> Result<(&Purchase, OrderKey), String> {
@@ -204,14 +222,15 @@ impl Replay<'_> {
         let done = match event {
             Event::Place => self.place(p).await,
             Event::Start => self.start(p, &key).await,
-            Event::Review => self.review(p, &key).await,
+            Event::Review => self.review(n).await,
             Event::LateDecision => self.late_decision(&key).await,
             Event::HandOver => {
                 self.scan(p, &key, "hand-over", p.carrier_ms, |k| parcel::M::evidence(k, Accepted)).await
             }
             Event::Deliver => {
                 let by = Receiver::Customer;
-                self.scan(p, &key, "delivery", p.customer_ms, |k| parcel::M::evidence(k, DeliveredTo { by })).await
+                self.scan(p, &key, "delivery", p.customer_ms, |k| parcel::M::evidence(k, DeliveredTo { by }))
+                    .await
             }
             Event::Cancel => self.cancel(p, &key).await,
         };
@@ -266,9 +285,26 @@ impl Replay<'_> {
         futures::future::try_join_all(all).await?;
         self.env.settled().await;
         if self.bundled && p.id == DECLINED {
-            let start = Start { tender: Key(1), channel: None, method: "another".into() };
-            self.command(key, &customer, "start-again", attempt::M::command(100, start)).await?;
+            self.start_again(p, key).await?;
         }
+        Ok(())
+    }
+
+    /// The customer tries once more where a try ended without money: it was declined, or a stop kept it from being sent.
+    async fn start_again(&self, p: &Purchase, key: &OrderKey) -> Result<(), String> {
+        let customer = Actor::customer(&p.id).map_err(|e| e.to_string())?;
+        for (_, k) in p.tenders.iter().zip(1..) {
+            let view = self.engine.order(key).await.map_err(|e| e.to_string())?.ok_or("the order is gone")?;
+            let tries = view.instances().iter().filter(|(place, ..)| *place == "payment.attempt").count();
+            let next = 1000 + u32::try_from(tries).map_err(|e| e.to_string())?;
+            let start = Start { tender: Key(k), channel: None, method: "another".into() };
+            match self.engine.command(key, customer.clone(), "", attempt::M::command(next, start)).await {
+                // The tender is paid, or still may be.
+                Ok(_) | Err(CommandError::Refused(_)) => {}
+                Err(e) => return Err(e.to_string()),
+            }
+        }
+        self.env.settled().await;
         Ok(())
     }
 
@@ -285,28 +321,51 @@ impl Replay<'_> {
         }
     }
 
-    /// Reviewers claim and decide in the same second, each a different person.
-    async fn review(&self, p: &Purchase, key: &OrderKey) -> Result<(), String> {
+    /// Reviewers claim and decide in the same second, each a different person. A case that is not there yet, since a
+    /// stop interrupted its payment, is looked for again until it is.
+    async fn review(&self, n: usize) -> Result<(), String> {
+        let (p, key) = self.key(n)?;
         let special = if self.bundled { p.id.as_str() } else { "" };
+        let mut open = true;
         for reviewer in ["anna", "ben", "carla"] {
             let by = agent(reviewer);
-            let token = match self.case(key).await? {
-                Some(case::State::Queued(_) | case::State::Escalated(_) | case::State::PendingSecond(_)) => {
-                    self.claim(key, &by).await?
-                }
-                // Stopped between a claim and its decision: the same person decides.
-                Some(case::State::Claimed(s)) if s.lease.actor == by => s.lease.token,
-                Some(_) | None => return Ok(()),
+            let case = self.case(&key).await?;
+            open = case.is_none();
+            let (approved_by, held) = match &case {
+                Some(case::State::Queued(s)) => (&s.file.approved_by, None),
+                Some(case::State::Escalated(s)) => (&s.file.approved_by, None),
+                Some(case::State::PendingSecond(s)) => (&s.file.approved_by, None),
+                Some(case::State::Claimed(s)) => (&s.file.approved_by, Some(&s.lease)),
+                Some(_) | None => break,
+            };
+            // Stopped in the middle: who approved does not again, and who holds a claim decides.
+            if approved_by.contains(&by) || held.is_some_and(|lease| lease.actor != by) {
+                continue;
+            }
+            let token = match held {
+                Some(lease) => lease.token,
+                None => self.claim(&key, &by).await?,
             };
             let call = match (special, reviewer) {
-                (LAPSED, _) => return Ok(()),
+                (LAPSED, _) => break,
                 (REJECTED, _) => review_reject(token),
-                (ESCALATED, "anna") => case::M::command(1, review::Escalate { reason: "above my limit".into() }),
+                (ESCALATED, "anna") => {
+                    case::M::command(1, review::Escalate { reason: "above my limit".into() })
+                }
                 _ => case::M::command(1, review::Approve { token }),
             };
-            self.command(key, &by, "", call).await?;
+            self.command(&key, &by, "", call).await?;
             self.env.settled().await;
         }
+        if open {
+            self.start_again(p, &key).await?;
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if open {
+            waiting.insert(n)
+        } else {
+            waiting.remove(&n)
+        };
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use consign::machine::Life;
 use consign::pipeline::lifecycle::{Cause, lifecycle};
 use consign::pipeline::{Phase, Progress};
 use consign::stage::dispatch::{Trip, parcel};
-use consign::stage::payment::attempt;
+use consign::stage::payment::{Try, attempt};
 use consign::stage::review::case;
 use consign::store::{Bytes, Hash, Position};
 use serde::Serialize;
@@ -83,9 +83,14 @@ const ACCOUNTS: &[&str] =
 pub(crate) fn remember_elapsed(path: Option<&Path>, elapsed: Duration) -> Result<(), String> {
     let before = elapsed_before(path);
     match path {
-        Some(path) => std::fs::write(path, format!("{:.3}", before + elapsed.as_secs_f64())).map_err(|e| e.to_string()),
+        Some(path) => {
+            std::fs::write(path, format!("{:.3}", before + elapsed.as_secs_f64())).map_err(|e| e.to_string())
+        }
         None => {
-            LAST_MS.store(elapsed.as_millis().try_into().unwrap_or(u64::MAX), std::sync::atomic::Ordering::Relaxed);
+            LAST_MS.store(
+                elapsed.as_millis().try_into().unwrap_or(u64::MAX),
+                std::sync::atomic::Ordering::Relaxed,
+            );
             Ok(())
         }
     }
@@ -158,6 +163,30 @@ pub(crate) async fn figures(world: &World) -> Result<Figures, String> {
     Ok(f)
 }
 
+fn what(state: &attempt::State) -> &Try {
+    match state {
+        attempt::State::Sending(s) => &s.what,
+        attempt::State::NotSent(s) => &s.what,
+        attempt::State::Unknown(s) => &s.what,
+        attempt::State::Stuck(s) => &s.what,
+        attempt::State::Pending(s) => &s.what,
+        attempt::State::RequiresAction(s) => &s.what,
+        attempt::State::Closing(s) => &s.what,
+        attempt::State::Declined(s) => &s.what,
+        attempt::State::Closed(s) => &s.what,
+        attempt::State::Authorized(s) => &s.what,
+        attempt::State::Capturing(s) => &s.what,
+        attempt::State::CaptureUnknown(s) => &s.what,
+        attempt::State::Voiding(s) => &s.what,
+        attempt::State::Voided(s) => &s.what,
+        attempt::State::Expired(s) => &s.what,
+        attempt::State::PartiallyCaptured(s) => &s.what,
+        attempt::State::Captured(s) => &s.what,
+        attempt::State::Mismatch(s) => &s.what,
+        attempt::State::FailedLate(s) => &s.what,
+    }
+}
+
 fn trip(state: &parcel::State) -> &Trip {
     match state {
         parcel::State::Planned(s) => &s.trip,
@@ -213,10 +242,12 @@ impl Figures {
             *self.balances.entry(account.name()).or_default() += minor;
         }
         let attributes = p.order.attributes();
-        let number = |key: &str| attributes.get(key).and_then(|v| v.trim_start_matches("at ").parse::<i64>().ok());
+        let number =
+            |key: &str| attributes.get(key).and_then(|v| v.trim_start_matches("at ").parse::<i64>().ok());
         self.zero_tenders += number("zero_tenders").and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
 
-        let (mut carrier, mut customer, mut approval, mut out) = (None, None, None, false);
+        let (mut carrier, mut customer, mut out) = (None, None, false);
+        let (mut reviewed, mut started, mut paid) = (None, None, false);
         for (place, key, state) in pipeline.instances(p) {
             if let Some(s) = pipeline.state_at::<parcel::M>(p, place, key) {
                 let t = trip(s);
@@ -225,16 +256,24 @@ impl Figures {
                 self.parcels += u64::from(t.handed_over_at.is_some());
                 out |= state == "HandedOver";
             }
-            if let Some(attempt::State::Captured(s)) = pipeline.state_at::<attempt::M>(p, place, key) {
-                approval = approval.max(Some(s.what.started_at));
+            // The customer approves when they start to pay; a second try does not change that.
+            if let Some(s) = pipeline.state_at::<attempt::M>(p, place, key) {
+                started = started.into_iter().chain([what(s).started_at]).min();
+                paid |= state == "Captured";
             }
             if let Some(s) = pipeline.state_at::<case::M>(p, place, key) {
-                match approvals(s) {
-                    0 => self.tiers.auto += 1,
-                    1 => self.tiers.one += 1,
-                    _ => self.tiers.two += 1,
-                }
+                reviewed = Some(approvals(s));
             }
+        }
+        // An order that was paid and cancelled within a stop has no case; its tier is the one it would have had.
+        let approval = started.filter(|_| paid);
+        let tier = reviewed
+            .or_else(|| paid.then(|| crate::drive::review_policy().approvals(p.order.total().minor())));
+        match tier {
+            Some(0) => self.tiers.auto += 1,
+            Some(1) => self.tiers.one += 1,
+            Some(_) => self.tiers.two += 1,
+            None => {}
         }
         let status = status(desk, p, out);
         *self.by_status.entry(status).or_default() += 1;

@@ -34,26 +34,10 @@ const PARKED: &str = "parked";
 
 /// An input of an order.
 pub(super) enum Msg {
-    Place {
-        desk: Arc<Desk>,
-        order: Box<Order>,
-        reply: oneshot::Sender<Result<Placed, PlaceError>>,
-    },
-    Command {
-        by: Actor,
-        key: Option<u64>,
-        call: Call,
-        reply: oneshot::Sender<Result<Done, CommandError>>,
-    },
-    Release {
-        by: Actor,
-        hold: u32,
-        reply: oneshot::Sender<Result<Done, CommandError>>,
-    },
-    Evidence {
-        delivery: Box<Delivery>,
-        reply: oneshot::Sender<Result<Delivered, DeliverError>>,
-    },
+    Place { desk: Arc<Desk>, order: Box<Order>, reply: oneshot::Sender<Result<Placed, PlaceError>> },
+    Command { by: Actor, key: Option<u64>, call: Call, reply: oneshot::Sender<Result<Done, CommandError>> },
+    Release { by: Actor, hold: u32, reply: oneshot::Sender<Result<Done, CommandError>> },
+    Evidence { delivery: Box<Delivery>, reply: oneshot::Sender<Result<Delivered, DeliverError>> },
     Wake,
     Recover,
 }
@@ -87,10 +71,7 @@ impl Live {
     }
 
     pub(super) fn view(&self) -> OrderView {
-        OrderView {
-            pipeline: self.desk.pipeline().clone(),
-            progress: self.progress.clone(),
-        }
+        OrderView { pipeline: self.desk.pipeline().clone(), progress: self.progress.clone() }
     }
 
     fn parked(&self) -> bool {
@@ -143,9 +124,7 @@ impl Failed {
         match self {
             Failed::Engine(e) => e,
             Failed::Unconfirmed(why) => EngineError::Commit(CommitError::Unconfirmed(why)),
-            Failed::Contended | Failed::Unknown => {
-                EngineError::Commit(CommitError::Stale { found: None })
-            }
+            Failed::Contended | Failed::Unknown => EngineError::Commit(CommitError::Stale { found: None }),
             Failed::Refused(r) => EngineError::Parked { order: order.clone(), why: r.to_string() },
         }
     }
@@ -240,7 +219,8 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
 impl OrderTask {
     /// When what the store kept from being done is tried again: after 50 ms, then twice as long each time, up to 5 s.
     fn again_at(&self) -> Timestamp {
-        let wait = Duration::from_millis(50u64.saturating_mul(1 << self.due.tries.min(7))).min(Duration::from_secs(5));
+        let wait = Duration::from_millis(50u64.saturating_mul(1 << self.due.tries.min(7)))
+            .min(Duration::from_secs(5));
         self.inner.env.now().saturating_add(wait)
     }
 
@@ -280,11 +260,7 @@ impl OrderTask {
                 let _ = reply.send(answer);
             }
             Msg::Command { by, key, call, reply } => {
-                let event = Event {
-                    kind: EventKind::Command { call, command: key },
-                    by,
-                    occurred: None,
-                };
+                let event = Event { kind: EventKind::Command { call, command: key }, by, occurred: None };
                 let answer = self.asked(event).await;
                 let _ = reply.send(answer);
             }
@@ -316,11 +292,7 @@ impl OrderTask {
         for _ in 0..ATTEMPTS {
             if let Some(live) = &self.live {
                 return if live.progress.order.content() == order.content() {
-                    Ok(Placed {
-                        order: self.id.clone(),
-                        existing: true,
-                        version: live.progress.version,
-                    })
+                    Ok(Placed { order: self.id.clone(), existing: true, version: live.progress.version })
                 } else {
                     Err(PlaceError::Conflict { order: self.id.clone() })
                 };
@@ -384,7 +356,12 @@ impl OrderTask {
         }
     }
 
-    async fn keep(&mut self, kept: &Kept, source: Arc<str>, event: Arc<str>) -> Result<Delivered, DeliverError> {
+    async fn keep(
+        &mut self,
+        kept: &Kept,
+        source: Arc<str>,
+        event: Arc<str>,
+    ) -> Result<Delivered, DeliverError> {
         let name = kept.call.place.unwrap_or(kept.call.machine);
         let desk = match &self.live {
             Some(live) => Some(live.desk.clone()),
@@ -392,13 +369,7 @@ impl OrderTask {
         };
         let desk = desk.ok_or_else(|| DeliverError::UnknownMachine { place: name.to_owned() })?;
         let body = desk.keep(kept).map_err(EngineError::from)?;
-        let row = InboxRow {
-            order: self.id.clone(),
-            source,
-            event,
-            received_at: self.inner.env.now(),
-            body,
-        };
+        let row = InboxRow { order: self.id.clone(), source, event, received_at: self.inner.env.now(), body };
         let put = self.inner.store.inbox_put(row).await.map_err(EngineError::from)?;
         // Also when it is known: the put that made it known may have been answered with an error.
         self.inner.set_waiting(&self.id, true);
@@ -647,8 +618,12 @@ impl OrderTask {
                 let held = store.load(&self.id).await;
                 if !matches!(held, Ok(Some(s)) if s.head == encoded.head) {
                     // It may be written all the same: what it wants and waits for is looked up once the store answers.
-                    let wanted = decision.entry.as_ref().map_or(0, |e| e.wanted.iter().filter(|w| w.attempt == 1).count());
-                    let begun = decision.progress.effects.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
+                    let wanted = decision
+                        .entry
+                        .as_ref()
+                        .map_or(0, |e| e.wanted.iter().filter(|w| w.attempt == 1).count());
+                    let begun =
+                        decision.progress.effects.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
                     self.due.doubt = Some(self.due.doubt.map_or(begun, |b| b.min(begun)));
                     self.live = None;
                     return Err(Failed::Unconfirmed(why));
@@ -674,13 +649,8 @@ impl OrderTask {
                 fires: decision.fires,
             });
         }
-        self.live = Some(Box::new(Live {
-            desk: desk.clone(),
-            progress: decision.progress,
-            head,
-            owner,
-            armed,
-        }));
+        self.live =
+            Some(Box::new(Live { desk: desk.clone(), progress: decision.progress, head, owner, armed }));
         if let Some(entry) = decision.entry {
             for w in entry.wanted.iter().filter(|w| w.not_before.is_none()) {
                 self.begin(w);
@@ -783,7 +753,9 @@ impl OrderTask {
         let next = match end {
             CallEnd::Said(Reply::Done(told)) => Ok(EffectAnswer::Done(told)),
             CallEnd::Said(Reply::Declined(told)) => Ok(EffectAnswer::Declined(told)),
-            CallEnd::Said(Reply::Later(wait)) => Err((now.saturating_add(wait.max(Duration::from_millis(1))), false)),
+            CallEnd::Said(Reply::Later(wait)) => {
+                Err((now.saturating_add(wait.max(Duration::from_millis(1))), false))
+            }
             CallEnd::Said(Reply::NotSent(_)) if more => Err((again(), false)),
             CallEnd::Said(Reply::NotSent(why)) => Ok(EffectAnswer::Exhausted { sent: w.sent, why }),
             CallEnd::Said(Reply::Unknown(why)) => lost(why),

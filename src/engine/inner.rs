@@ -506,11 +506,7 @@ pub(super) fn notify(inner: &Arc<Inner>, notifier: Arc<dyn Notifier>) {
             let page = engine.store.feed(Position(after), 256).await.unwrap_or_default();
             let empty = page.is_empty();
             for item in page {
-                let notice = Notice {
-                    position: item.position.0,
-                    order: item.order,
-                    entry: item.entry.body,
-                };
+                let notice = Notice { position: item.position.0, order: item.order, entry: item.entry.body };
                 if let Err(why) = notifier.notify(notice).await {
                     tracing::warn!(%why, "a notice was not taken; it is kept");
                     break;

@@ -50,12 +50,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self {
-            attempts: 5,
-            first: Duration::from_secs(1),
-            factor: 4,
-            longest: Duration::from_secs(300),
-        }
+        Self { attempts: 5, first: Duration::from_secs(1), factor: 4, longest: Duration::from_secs(300) }
     }
 }
 

@@ -81,9 +81,10 @@ impl Engine {
         pipeline: Option<&str>,
         order: Order,
     ) -> Result<Placed, PlaceError> {
-        let desk = self.inner.desk_for(pipeline).ok_or_else(|| PlaceError::UnknownPipeline {
-            name: pipeline.unwrap_or_default().to_owned(),
-        })?;
+        let desk = self
+            .inner
+            .desk_for(pipeline)
+            .ok_or_else(|| PlaceError::UnknownPipeline { name: pipeline.unwrap_or_default().to_owned() })?;
         let (reply, answer) = oneshot::channel();
         let msg = Msg::Place { desk, order: Box::new(order), reply };
         self.inner.admit(id, msg).map_err(|()| PlaceError::Overloaded)?;

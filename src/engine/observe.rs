@@ -7,7 +7,11 @@ use tracing::Instrument as _;
 use crate::gateway::Ticket;
 use crate::id::OrderKey;
 
-pub(super) fn commit<T>(order: &OrderKey, version: u64, call: impl Future<Output = T>) -> impl Future<Output = T> {
+pub(super) fn commit<T>(
+    order: &OrderKey,
+    version: u64,
+    call: impl Future<Output = T>,
+) -> impl Future<Output = T> {
     call.instrument(tracing::debug_span!("store.commit", %order, version))
 }
 
@@ -15,7 +19,11 @@ pub(super) fn load<T>(order: &OrderKey, call: impl Future<Output = T>) -> impl F
     call.instrument(tracing::debug_span!("store.load", %order))
 }
 
-pub(super) fn adapter<T>(effect: &str, ticket: &Ticket, call: impl Future<Output = T>) -> impl Future<Output = T> {
+pub(super) fn adapter<T>(
+    effect: &str,
+    ticket: &Ticket,
+    call: impl Future<Output = T>,
+) -> impl Future<Output = T> {
     let span = tracing::debug_span!(
         "adapter.call",
         effect,

@@ -13,10 +13,8 @@
 
 mod ports;
 
-pub use ports::{
-    CarrierAdapter, InventoryAdapter, Notice, Notifier, PaymentGateway, RiskScorer,
-};
 pub(crate) use ports::{Carrier, Inventory, Payments, Scorer};
+pub use ports::{CarrierAdapter, InventoryAdapter, Notice, Notifier, PaymentGateway, RiskScorer};
 
 use std::any::Any;
 use std::fmt::Debug;

@@ -9,8 +9,8 @@ mod name;
 mod op_key;
 
 pub use actor::{Actor, Role};
-pub use op_key::OpKey;
 pub use name::{Channel, IdError, IdFault, IdKind, OrderId, TenantId};
+pub use op_key::OpKey;
 
 use std::fmt;
 
@@ -49,9 +49,7 @@ impl fmt::Display for OrderKey {
 }
 
 /// Which instance of a machine within an order: the first tender's attempt, the second parcel.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Key(pub u32);
 

@@ -28,24 +28,12 @@ fn an_order_is_known_by_its_hosts_id() {
     }
     assert_eq!(fault::<OrderId>(""), IdFault::Empty);
     let allowed = "visible ASCII";
-    assert_eq!(
-        fault::<OrderId>("a b"),
-        IdFault::Character { at: 1, allowed }
-    );
-    assert_eq!(
-        fault::<OrderId>("ab\u{e9}"),
-        IdFault::Character { at: 2, allowed }
-    );
-    assert_eq!(
-        fault::<OrderId>("a\n"),
-        IdFault::Character { at: 1, allowed }
-    );
+    assert_eq!(fault::<OrderId>("a b"), IdFault::Character { at: 1, allowed });
+    assert_eq!(fault::<OrderId>("ab\u{e9}"), IdFault::Character { at: 2, allowed });
+    assert_eq!(fault::<OrderId>("a\n"), IdFault::Character { at: 1, allowed });
     let bytes = 65;
     let max = 64;
-    assert_eq!(
-        fault::<OrderId>(&"x".repeat(65)),
-        IdFault::TooLong { bytes, max }
-    );
+    assert_eq!(fault::<OrderId>(&"x".repeat(65)), IdFault::TooLong { bytes, max });
 }
 
 #[test]
@@ -55,18 +43,9 @@ fn a_channel_is_a_short_name_in_small_letters() {
     }
     let allowed = "a-z 0-9 _ . -";
     assert_eq!(fault::<Channel>(""), IdFault::Empty);
-    assert_eq!(
-        fault::<Channel>("Card"),
-        IdFault::Character { at: 0, allowed }
-    );
-    assert_eq!(
-        fault::<Channel>("a:b"),
-        IdFault::Character { at: 1, allowed }
-    );
-    assert_eq!(
-        fault::<Channel>(&"c".repeat(33)),
-        IdFault::TooLong { bytes: 33, max: 32 }
-    );
+    assert_eq!(fault::<Channel>("Card"), IdFault::Character { at: 0, allowed });
+    assert_eq!(fault::<Channel>("a:b"), IdFault::Character { at: 1, allowed });
+    assert_eq!(fault::<Channel>(&"c".repeat(33)), IdFault::TooLong { bytes: 33, max: 32 });
 }
 
 #[test]
@@ -87,8 +66,7 @@ fn who_needs_no_tenants_has_one_named_default() {
 
 #[test]
 fn orders_sort_by_tenant_and_then_by_id() {
-    let key =
-        |tenant: &str, order: &str| OrderKey::new(tenant.parse().unwrap(), order.parse().unwrap());
+    let key = |tenant: &str, order: &str| OrderKey::new(tenant.parse().unwrap(), order.parse().unwrap());
     let mut keys = vec![key("b", "1"), key("a", "2"), key("a", "1")];
     keys.sort();
     assert_eq!(keys, [key("a", "1"), key("a", "2"), key("b", "1")]);
@@ -97,34 +75,20 @@ fn orders_sort_by_tenant_and_then_by_id() {
 #[test]
 fn a_name_read_from_a_record_is_as_valid_as_one_just_made() {
     travels(&"o-1".parse::<OrderId>().unwrap(), r#""o-1""#);
-    travels(
-        &"credit_card".parse::<Channel>().unwrap(),
-        r#""credit_card""#,
-    );
+    travels(&"credit_card".parse::<Channel>().unwrap(), r#""credit_card""#);
     travels(&Key(7), "7");
     for refused in [r#""""#, r#""Card""#, "7", "null"] {
-        assert!(
-            serde_json::from_str::<Channel>(refused).is_err(),
-            "{refused}"
-        );
+        assert!(serde_json::from_str::<Channel>(refused).is_err(), "{refused}");
     }
     // An escape makes the reader hand out a string of its own.
-    assert_eq!(
-        serde_json::from_str::<Channel>(r#""\u0061""#)
-            .unwrap()
-            .as_str(),
-        "a"
-    );
+    assert_eq!(serde_json::from_str::<Channel>(r#""\u0061""#).unwrap().as_str(), "a");
     assert!(serde_json::from_str::<Key>("-1").is_err());
 }
 
 #[test]
 fn an_error_says_what_is_wrong_and_does_not_repeat_the_text() {
     let error = "4111 1111 1111 1111".parse::<OrderId>().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "order id: byte 4 is not one of visible ASCII"
-    );
+    assert_eq!(error.to_string(), "order id: byte 4 is not one of visible ASCII");
     assert!(!format!("{error:?}").contains("1111"));
 }
 
@@ -146,14 +110,8 @@ fn nobody_acts_without_a_role() {
     assert_eq!(fault::<Actor>(""), IdFault::Role);
     assert_eq!(fault::<Actor>("anna"), IdFault::Role);
     assert_eq!(fault::<Actor>("Agent:anna"), IdFault::Role);
-    assert_eq!(
-        Actor::agent(&"a".repeat(65)).unwrap_err().why,
-        IdFault::TooLong { bytes: 65, max: 64 }
-    );
-    assert!(matches!(
-        Actor::agent("an\u{0}na").unwrap_err().why,
-        IdFault::Character { at: 2, .. }
-    ));
+    assert_eq!(Actor::agent(&"a".repeat(65)).unwrap_err().why, IdFault::TooLong { bytes: 65, max: 64 });
+    assert!(matches!(Actor::agent("an\u{0}na").unwrap_err().why, IdFault::Character { at: 2, .. }));
 }
 
 #[test]

@@ -280,7 +280,12 @@ impl Desk {
     /// # Errors
     ///
     /// [`JournalError`] when the decision makes no entry, or an input cannot be stored.
-    pub fn encode(&self, head: &Hash, decision: &Decision, owner: Option<Owner>) -> Result<Encoded, JournalError> {
+    pub fn encode(
+        &self,
+        head: &Hash,
+        decision: &Decision,
+        owner: Option<Owner>,
+    ) -> Result<Encoded, JournalError> {
         let p = &decision.progress;
         let record = decision.entry.as_ref().ok_or(JournalError::NoEntry)?;
         let body: Bytes = self.entry(p.version, record)?.into();

@@ -15,7 +15,7 @@ use crate::id::{Actor, Channel, Key};
 use crate::ledger::{Code, Posting, Source};
 use crate::machine::{Call, CodecError};
 use crate::order::Order;
-use crate::pipeline::{Hold, Progress, RestoredEffect, RestoredInstance, Restore};
+use crate::pipeline::{Hold, Progress, Restore, RestoredEffect, RestoredInstance};
 use crate::store::{Bytes, Hash, Stored};
 
 /// Why a record cannot be written or read. Nothing is guessed and nothing is mended: the bytes stay as they are.
@@ -129,18 +129,14 @@ impl Desk {
         let order: Order = serde_json::from_str(document.o.get()).map_err(JournalError::damaged)?;
         let pipeline = self.pipeline();
         let place = |name: &str| {
-            pipeline.position(name).ok_or_else(|| JournalError::NoPlace {
-                place: name.to_owned(),
-                pipeline: pipeline.name(),
-            })
+            pipeline
+                .position(name)
+                .ok_or_else(|| JournalError::NoPlace { place: name.to_owned(), pipeline: pipeline.name() })
         };
         let mut held: Vec<Option<Arc<dyn Any + Send + Sync>>> =
             pipeline.places().iter().map(|_| None).collect();
         for (name, version, hash) in &document.p {
-            let missing = || JournalError::NoPolicy {
-                place: name.to_string(),
-                hash: hash.to_string(),
-            };
+            let missing = || JournalError::NoPolicy { place: name.to_string(), hash: hash.to_string() };
             let body = policies.get(&unhex(hash)?).ok_or_else(missing)?;
             let json = std::str::from_utf8(body).map_err(JournalError::damaged)?;
             let policy = pipeline.load_policy(place(name)?, *version, json)?;
@@ -241,10 +237,9 @@ impl Desk {
     pub fn keep(&self, kept: &Kept) -> Result<Bytes, JournalError> {
         let pipeline = self.pipeline();
         let name = kept.call.place.unwrap_or(kept.call.machine);
-        let place = pipeline.position(name).ok_or_else(|| JournalError::NoPlace {
-            place: name.to_owned(),
-            pipeline: pipeline.name(),
-        })?;
+        let place = pipeline
+            .position(name)
+            .ok_or_else(|| JournalError::NoPlace { place: name.to_owned(), pipeline: pipeline.name() })?;
         let mut out = format!(
             "{{\"v\":{FORMAT},\"t\":[\"{name}\",{}],\"oc\":{},\"by\":",
             kept.call.key,
@@ -266,7 +261,8 @@ impl Desk {
     pub fn kept(&self, bytes: &[u8]) -> Result<Kept, JournalError> {
         let raw: RawEvidence<'_> = parse(bytes)?;
         known(raw.v)?;
-        let call = self.pipeline().load_call(&raw.t.0, Key(raw.t.1), &raw.r#in.0, raw.r#in.1, raw.r#in.2.get())?;
+        let call =
+            self.pipeline().load_call(&raw.t.0, Key(raw.t.1), &raw.r#in.0, raw.r#in.1, raw.r#in.2.get())?;
         Ok(Kept {
             call: call.ok_or_else(|| JournalError::NoPlace {
                 place: raw.t.0.to_string(),

@@ -187,10 +187,14 @@ fn a_newer_record_is_called_newer_and_a_broken_one_damaged() {
     let mut stored = book.stored().clone();
     stored.progress = stored.progress[..stored.progress.len() / 2].into();
     assert!(matches!(open(&stored), Err(JournalError::Damaged(_))));
-    let state = String::from_utf8(book.stored().progress.to_vec()).unwrap().replace("Captured\",1,", "Captured\",7,");
+    let state =
+        String::from_utf8(book.stored().progress.to_vec()).unwrap().replace("Captured\",1,", "Captured\",7,");
     let mut stored = book.stored().clone();
     stored.progress = state.into_bytes().into();
-    assert!(matches!(open(&stored), Err(JournalError::Codec(crate::machine::CodecError::Version { found: 7, .. }))));
+    assert!(matches!(
+        open(&stored),
+        Err(JournalError::Codec(crate::machine::CodecError::Version { found: 7, .. }))
+    ));
     let none = BTreeMap::new();
     assert!(matches!(book.desk.open(book.stored(), &none), Err(JournalError::NoPolicy { .. })));
 }

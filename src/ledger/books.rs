@@ -72,12 +72,10 @@ impl Books {
     }
 
     fn add(&mut self, p: &Posting) -> Result<(), PostingError> {
-        let at = self.sums.iter_mut().find(|s| {
-            s.code == p.code && s.source == p.source && s.channel == p.channel
-        });
+        let at =
+            self.sums.iter_mut().find(|s| s.code == p.code && s.source == p.source && s.channel == p.channel);
         if let Some(s) = at {
-            s.amount_minor =
-                s.amount_minor.checked_add(p.amount_minor).ok_or(PostingError::Overflow)?;
+            s.amount_minor = s.amount_minor.checked_add(p.amount_minor).ok_or(PostingError::Overflow)?;
         } else {
             self.sums.push(Sum {
                 code: p.code,
@@ -85,9 +83,7 @@ impl Books {
                 channel: p.channel.clone(),
                 amount_minor: p.amount_minor,
             });
-            self.sums.sort_by(|a, b| {
-                (a.code, a.source, &a.channel).cmp(&(b.code, b.source, &b.channel))
-            });
+            self.sums.sort_by(|a, b| (a.code, a.source, &a.channel).cmp(&(b.code, b.source, &b.channel)));
         }
         Ok(())
     }
@@ -200,11 +196,7 @@ impl Books {
         let main: i64 = self
             .sums
             .iter()
-            .filter(|s| {
-                s.code == Code::P13
-                    && s.source != Source::Fee
-                    && s.channel.as_ref() == Some(channel)
-            })
+            .filter(|s| s.code == Code::P13 && s.source != Source::Fee && s.channel.as_ref() == Some(channel))
             .fold(0, |n: i64, s| n.saturating_add(s.amount_minor));
         main.saturating_sub(self.of(Code::P14, Some(channel)))
     }
@@ -259,16 +251,11 @@ impl Books {
         }
         let suspense = self.suspense();
         if suspense < 0 {
-            return Err(Broken::Suspense {
-                over_minor: suspense.saturating_neg(),
-            });
+            return Err(Broken::Suspense { over_minor: suspense.saturating_neg() });
         }
         let earned_minor = self.earned();
         if earned_minor < 0 || earned_minor > total_minor {
-            return Err(Broken::Earned {
-                earned_minor,
-                total_minor,
-            });
+            return Err(Broken::Earned { earned_minor, total_minor });
         }
         Ok(())
     }

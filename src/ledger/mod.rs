@@ -34,7 +34,6 @@ mod tests;
 pub use account::{Account, Source};
 pub use books::{Books, Broken};
 pub use posting::{
-    Code, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18, Post,
-    Posting, PostingError,
+    Code, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18, Post, Posting,
+    PostingError,
 };
-

@@ -131,20 +131,9 @@ macro_rules! codes {
     };
 }
 
-fn push(
-    out: &mut Vec<Posting>,
-    code: Code,
-    channel: Option<Channel>,
-    source: Source,
-    amount_minor: i64,
-) {
+fn push(out: &mut Vec<Posting>, code: Code, channel: Option<Channel>, source: Source, amount_minor: i64) {
     if amount_minor != 0 {
-        out.push(Posting {
-            code,
-            channel,
-            source,
-            amount_minor,
-        });
+        out.push(Posting { code, channel, source, amount_minor });
     }
 }
 
@@ -234,9 +223,7 @@ impl Posting {
     /// from outside, and the codes that leave a choice.
     pub fn sides(&self) -> Result<(Account, Account), PostingError> {
         if self.amount_minor <= 0 {
-            return Err(PostingError::NotPositive {
-                amount_minor: self.amount_minor,
-            });
+            return Err(PostingError::NotPositive { amount_minor: self.amount_minor });
         }
         let code = self.code;
         if !code.leaves(self.source) {

@@ -33,19 +33,11 @@ macro_rules! posted {
     }};
 }
 fn show(b: &Books) -> Vec<String> {
-    b.balances()
-        .iter()
-        .map(|(account, minor)| format!("{account} {minor}"))
-        .collect()
+    b.balances().iter().map(|(account, minor)| format!("{account} {minor}")).collect()
 }
 
 fn raw(code: Code, channel: Option<Channel>, source: Source, amount_minor: i64) -> Posting {
-    Posting {
-        code,
-        channel,
-        source,
-        amount_minor,
-    }
+    Posting { code, channel, source, amount_minor }
 }
 
 /// Code, free side, debit, credit: the table of the order domain, written down a second time.
@@ -79,9 +71,7 @@ const SOURCES: [Source; 4] = [Source::Cust, Source::Suspense, Source::Fee, Sourc
 
 fn has_channel(code: Code) -> bool {
     let touches = |name: &str| name.contains(':');
-    TABLE
-        .iter()
-        .any(|(c, _, dr, cr)| *c == code && (touches(dr) || touches(cr)))
+    TABLE.iter().any(|(c, _, dr, cr)| *c == code && (touches(dr) || touches(cr)))
 }
 
 #[test]
@@ -89,17 +79,10 @@ fn every_posting_moves_between_the_two_accounts_of_its_table() {
     for (code, source, dr, cr) in TABLE {
         let channel = has_channel(*code).then(card);
         let (d, c) = raw(*code, channel, *source, 1).sides().unwrap();
-        assert_eq!(
-            (d.to_string().as_str(), c.to_string().as_str()),
-            (*dr, *cr),
-            "{code:?}"
-        );
+        assert_eq!((d.to_string().as_str(), c.to_string().as_str()), (*dr, *cr), "{code:?}");
     }
     for code in Code::ALL {
-        assert!(
-            TABLE.iter().any(|(c, ..)| c == code),
-            "{code:?} is not in the table"
-        );
+        assert!(TABLE.iter().any(|(c, ..)| c == code), "{code:?} is not in the table");
     }
 }
 
@@ -109,15 +92,8 @@ fn a_posting_takes_no_account_that_its_code_does_not_leave_open() {
         for source in SOURCES {
             let known = TABLE.iter().any(|(c, s, ..)| c == code && *s == source);
             let sides = raw(*code, has_channel(*code).then(card), source, 1).sides();
-            let expected = PostingError::Source {
-                code: *code,
-                source_account: source,
-            };
-            assert_eq!(
-                sides.err(),
-                (!known).then_some(expected),
-                "{code:?} {source:?}"
-            );
+            let expected = PostingError::Source { code: *code, source_account: source };
+            assert_eq!(sides.err(), (!known).then_some(expected), "{code:?} {source:?}");
         }
     }
 }
@@ -136,56 +112,30 @@ fn an_amount_of_a_posting_is_positive() {
     for amount_minor in [0, -1, i64::MIN] {
         let p = raw(Code::P3, Some(card()), Source::Cust, amount_minor);
         assert_eq!(p.sides(), Err(PostingError::NotPositive { amount_minor }));
-        assert_eq!(
-            Books::default().post(&p),
-            Err(PostingError::NotPositive { amount_minor })
-        );
+        assert_eq!(Books::default().post(&p), Err(PostingError::NotPositive { amount_minor }));
     }
 }
 
 #[test]
 fn an_amount_of_zero_writes_no_posting() {
-    assert!(
-        many(P3 {
-            channel: card(),
-            amount_minor: 0
-        })
-        .is_empty()
-    );
-    let dispute = many(P13 {
-        channel: card(),
-        amount_minor: 500,
-        fee_minor: 0,
-    });
+    assert!(many(P3 { channel: card(), amount_minor: 0 }).is_empty());
+    let dispute = many(P13 { channel: card(), amount_minor: 500, fee_minor: 0 });
     assert_eq!(dispute.len(), 1);
 }
 
 #[test]
 fn a_dispute_takes_the_contested_amount_and_its_fee() {
     let b = posted![
-        P3 {
-            channel: card(),
-            amount_minor: 1_000
-        },
-        P13 {
-            channel: card(),
-            amount_minor: 600,
-            fee_minor: 15
-        },
+        P3 { channel: card(), amount_minor: 1_000 },
+        P13 { channel: card(), amount_minor: 600, fee_minor: 15 },
     ];
-    assert_eq!(
-        show(&b),
-        ["psp:card 385", "cust -1000", "dispute:card 600", "fee 15"]
-    );
+    assert_eq!(show(&b), ["psp:card 385", "cust -1000", "dispute:card 600", "fee 15"]);
     assert_eq!(b.refundable(&card()), 400);
 }
 
 #[test]
 fn what_the_books_cannot_hold_is_refused_and_leaves_them_as_they_were() {
-    let mut b = posted![P3 {
-        channel: card(),
-        amount_minor: i64::MAX
-    }];
+    let mut b = posted![P3 { channel: card(), amount_minor: i64::MAX }];
     let was = b.clone();
     let more = raw(Code::P3, Some(card()), Source::Cust, 1);
     assert_eq!(b.post(&more), Err(PostingError::Overflow));
@@ -195,14 +145,8 @@ fn what_the_books_cannot_hold_is_refused_and_leaves_them_as_they_were() {
 #[test]
 fn sums_near_the_limit_saturate_and_do_not_wrap() {
     let b = posted![
-        P3 {
-            channel: card(),
-            amount_minor: i64::MAX
-        },
-        P5 {
-            channel: card(),
-            amount_minor: i64::MAX
-        },
+        P3 { channel: card(), amount_minor: i64::MAX },
+        P5 { channel: card(), amount_minor: i64::MAX },
     ];
     assert_eq!(b.captured(None), i64::MAX);
     assert_eq!(b.refundable(&card()), i64::MAX);
@@ -210,96 +154,29 @@ fn sums_near_the_limit_saturate_and_do_not_wrap() {
 
 #[test]
 fn a_refund_in_flight_counts_against_what_may_be_refunded() {
-    let mut b = posted![P3 {
-        channel: card(),
-        amount_minor: 6_000
-    }];
+    let mut b = posted![P3 { channel: card(), amount_minor: 6_000 }];
     assert_eq!(b.refundable(&card()), 6_000);
     let step = |b: &mut Books, p: Vec<Posting>| p.iter().for_each(|p| b.post(p).unwrap());
-    step(
-        &mut b,
-        many(P9 {
-            channel: card(),
-            source: Source::Cust,
-            amount_minor: 2_000,
-        }),
-    );
-    assert_eq!(
-        (b.refundable(&card()), b.refund_due(None), b.refunded(None)),
-        (4_000, 2_000, 0)
-    );
-    step(
-        &mut b,
-        many(P10 {
-            channel: card(),
-            amount_minor: 2_000,
-        }),
-    );
-    assert_eq!(
-        (b.refundable(&card()), b.refund_due(None), b.refunded(None)),
-        (4_000, 0, 2_000)
-    );
-    step(
-        &mut b,
-        many(P9 {
-            channel: card(),
-            source: Source::Cust,
-            amount_minor: 1_500,
-        }),
-    );
-    step(
-        &mut b,
-        many(P11 {
-            channel: card(),
-            source: Source::Cust,
-            amount_minor: 1_500,
-        }),
-    );
-    assert_eq!(
-        (b.refundable(&card()), b.refund_due(None), b.refunded(None)),
-        (4_000, 0, 2_000)
-    );
-    step(
-        &mut b,
-        many(P12 {
-            channel: card(),
-            amount_minor: 2_000,
-        }),
-    );
-    assert_eq!(
-        (b.refundable(&card()), b.refund_due(None), b.refunded(None)),
-        (4_000, 2_000, 0)
-    );
-    step(
-        &mut b,
-        many(P11 {
-            channel: card(),
-            source: Source::Cust,
-            amount_minor: 2_000,
-        }),
-    );
+    step(&mut b, many(P9 { channel: card(), source: Source::Cust, amount_minor: 2_000 }));
+    assert_eq!((b.refundable(&card()), b.refund_due(None), b.refunded(None)), (4_000, 2_000, 0));
+    step(&mut b, many(P10 { channel: card(), amount_minor: 2_000 }));
+    assert_eq!((b.refundable(&card()), b.refund_due(None), b.refunded(None)), (4_000, 0, 2_000));
+    step(&mut b, many(P9 { channel: card(), source: Source::Cust, amount_minor: 1_500 }));
+    step(&mut b, many(P11 { channel: card(), source: Source::Cust, amount_minor: 1_500 }));
+    assert_eq!((b.refundable(&card()), b.refund_due(None), b.refunded(None)), (4_000, 0, 2_000));
+    step(&mut b, many(P12 { channel: card(), amount_minor: 2_000 }));
+    assert_eq!((b.refundable(&card()), b.refund_due(None), b.refunded(None)), (4_000, 2_000, 0));
+    step(&mut b, many(P11 { channel: card(), source: Source::Cust, amount_minor: 2_000 }));
     assert_eq!((b.refundable(&card()), b.kept()), (6_000, 6_000));
 }
 
 #[test]
 fn what_may_be_refunded_is_counted_by_channel_and_never_negative() {
     let b = posted![
-        P3 {
-            channel: card(),
-            amount_minor: 700
-        },
-        P3 {
-            channel: wallet(),
-            amount_minor: 300
-        },
-        P4 {
-            channel: card(),
-            amount_minor: 200
-        },
-        P18 {
-            channel: wallet(),
-            amount_minor: 400
-        },
+        P3 { channel: card(), amount_minor: 700 },
+        P3 { channel: wallet(), amount_minor: 300 },
+        P4 { channel: card(), amount_minor: 200 },
+        P18 { channel: wallet(), amount_minor: 400 },
     ];
     assert_eq!(b.refundable(&card()), 500);
     assert_eq!(b.refundable(&wallet()), 0);
@@ -312,49 +189,21 @@ fn what_may_be_refunded_is_counted_by_channel_and_never_negative() {
 fn books_are_clear_when_no_clearing_account_holds_anything() {
     assert!(Books::default().is_clear());
     let open = [
-        posted![P1 {
-            channel: card(),
-            amount_minor: 1
-        }],
-        posted![P3 {
-            channel: card(),
-            amount_minor: 1
-        }],
-        posted![P5 {
-            channel: card(),
-            amount_minor: 1
-        }],
-        posted![P12 {
-            channel: card(),
-            amount_minor: 1
-        }],
-        posted![P13 {
-            channel: card(),
-            amount_minor: 1,
-            fee_minor: 0
-        }],
+        posted![P1 { channel: card(), amount_minor: 1 }],
+        posted![P3 { channel: card(), amount_minor: 1 }],
+        posted![P5 { channel: card(), amount_minor: 1 }],
+        posted![P12 { channel: card(), amount_minor: 1 }],
+        posted![P13 { channel: card(), amount_minor: 1, fee_minor: 0 }],
     ];
     for b in open {
         assert!(!b.is_clear(), "{:?}", show(&b));
     }
     let done = posted![
-        P1 {
-            channel: card(),
-            amount_minor: 9
-        },
-        P2 {
-            channel: card(),
-            amount_minor: 9
-        },
-        P3 {
-            channel: card(),
-            amount_minor: 9
-        },
+        P1 { channel: card(), amount_minor: 9 },
+        P2 { channel: card(), amount_minor: 9 },
+        P3 { channel: card(), amount_minor: 9 },
         P7 { amount_minor: 9 },
-        P17 {
-            channel: card(),
-            amount_minor: 1
-        },
+        P17 { channel: card(), amount_minor: 1 },
     ];
     assert!(done.is_clear(), "{:?}", show(&done));
     assert_eq!(show(&done), ["psp:card 8", "earned -9", "fee 1"]);
@@ -362,104 +211,44 @@ fn books_are_clear_when_no_clearing_account_holds_anything() {
 
 #[test]
 fn money_on_one_channel_does_not_clear_what_is_open_on_another() {
-    let b = posted![
-        P1 {
-            channel: card(),
-            amount_minor: 5
-        },
-        P2 {
-            channel: wallet(),
-            amount_minor: 5
-        },
-    ];
+    let b = posted![P1 { channel: card(), amount_minor: 5 }, P2 { channel: wallet(), amount_minor: 5 },];
     assert!(!b.is_clear());
     assert_eq!(b.check(100), Err(Broken::Hold { channel: wallet() }));
 }
 
 #[test]
 fn each_broken_invariant_is_told_with_its_numbers() {
-    let overdrawn = |over_minor| {
-        Err(Broken::Overdrawn {
-            channel: card(),
-            over_minor,
-        })
-    };
-    let earned = |earned_minor| {
-        Err(Broken::Earned {
-            earned_minor,
-            total_minor: 100,
-        })
-    };
+    let overdrawn = |over_minor| Err(Broken::Overdrawn { channel: card(), over_minor });
+    let earned = |earned_minor| Err(Broken::Earned { earned_minor, total_minor: 100 });
     let cases: Vec<(Books, Result<(), Broken>)> = vec![
         (
             posted![
-                P3 {
-                    channel: card(),
-                    amount_minor: 60
-                },
-                P9 {
-                    channel: card(),
-                    source: Source::Cust,
-                    amount_minor: 61
-                },
+                P3 { channel: card(), amount_minor: 60 },
+                P9 { channel: card(), source: Source::Cust, amount_minor: 61 },
             ],
             overdrawn(1),
         ),
         (
             posted![
-                P3 {
-                    channel: wallet(),
-                    amount_minor: 60
-                },
-                P13 {
-                    channel: card(),
-                    amount_minor: 7,
-                    fee_minor: 2
-                },
+                P3 { channel: wallet(), amount_minor: 60 },
+                P13 { channel: card(), amount_minor: 7, fee_minor: 2 },
             ],
             overdrawn(7),
         ),
         (
-            posted![
-                P3 {
-                    channel: card(),
-                    amount_minor: 60
-                },
-                P10 {
-                    channel: card(),
-                    amount_minor: 10
-                },
-            ],
+            posted![P3 { channel: card(), amount_minor: 60 }, P10 { channel: card(), amount_minor: 10 },],
             Err(Broken::RefundDue { channel: card() }),
         ),
         (
-            posted![
-                P1 {
-                    channel: card(),
-                    amount_minor: 10
-                },
-                P2 {
-                    channel: card(),
-                    amount_minor: 11
-                },
-            ],
+            posted![P1 { channel: card(), amount_minor: 10 }, P2 { channel: card(), amount_minor: 11 },],
             Err(Broken::Hold { channel: card() }),
         ),
         (
-            posted![
-                P5 {
-                    channel: card(),
-                    amount_minor: 3
-                },
-                P6 { amount_minor: 8 }
-            ],
+            posted![P5 { channel: card(), amount_minor: 3 }, P6 { amount_minor: 8 }],
             Err(Broken::Suspense { over_minor: 5 }),
         ),
         (posted![P7 { amount_minor: 101 }], earned(101)),
-        (
-            posted![P7 { amount_minor: 10 }, P8 { amount_minor: 11 }],
-            earned(-1),
-        ),
+        (posted![P7 { amount_minor: 10 }, P8 { amount_minor: 11 }], earned(-1)),
         (posted![P7 { amount_minor: 100 }], Ok(())),
         (Books::default(), Ok(())),
     ];
@@ -471,29 +260,13 @@ fn each_broken_invariant_is_told_with_its_numbers() {
 #[test]
 fn of_several_broken_invariants_the_gravest_is_told() {
     let b = posted![
-        P10 {
-            channel: card(),
-            amount_minor: 10
-        },
-        P2 {
-            channel: card(),
-            amount_minor: 1
-        },
+        P10 { channel: card(), amount_minor: 10 },
+        P2 { channel: card(), amount_minor: 1 },
         P6 { amount_minor: 8 },
         P7 { amount_minor: 500 },
-        P9 {
-            channel: wallet(),
-            source: Source::Cust,
-            amount_minor: 1
-        },
+        P9 { channel: wallet(), source: Source::Cust, amount_minor: 1 },
     ];
-    assert_eq!(
-        b.check(100),
-        Err(Broken::Overdrawn {
-            channel: wallet(),
-            over_minor: 1
-        })
-    );
+    assert_eq!(b.check(100), Err(Broken::Overdrawn { channel: wallet(), over_minor: 1 }));
     let b = posted![P6 { amount_minor: 8 }, P7 { amount_minor: 500 }];
     assert_eq!(b.check(100), Err(Broken::Suspense { over_minor: 8 }));
 }

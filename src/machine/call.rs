@@ -34,10 +34,7 @@ impl Call {
             place: None,
             key,
             input: ix,
-            class: M::GRAPH
-                .inputs
-                .get(usize::from(ix))
-                .map_or(Class::Signal, |i| i.class),
+            class: M::GRAPH.inputs.get(usize::from(ix)).map_or(Class::Signal, |i| i.class),
             value: Arc::new(input),
         }
     }
@@ -63,10 +60,7 @@ impl<M: Machine> Placement<M> {
     /// Under the machine's own name.
     #[must_use]
     pub fn new(policy: M::Policy) -> Self {
-        Self {
-            name: M::GRAPH.name,
-            policy,
-        }
+        Self { name: M::GRAPH.name, policy }
     }
 
     /// Under another name, so that a machine can be placed twice.

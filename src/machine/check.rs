@@ -64,14 +64,7 @@ impl Msg {
 }
 
 const fn say(g: &Graph, what: &str, s: &str) -> Msg {
-    Msg([0; 240], 0)
-        .add("machine `")
-        .add(g.name)
-        .add("`: ")
-        .add(what)
-        .add(" `")
-        .add(s)
-        .add("`")
+    Msg([0; 240], 0).add("machine `").add(g.name).add("`: ").add(what).add(" `").add(s).add("`")
 }
 
 const fn state_name(g: &Graph, at: usize) -> &'static str {
@@ -188,15 +181,11 @@ const fn classes(g: &Graph) {
         while s < g.states.len() {
             let timer = matches!(input.class, Class::Timer);
             if timer && r.from >> s & 1 == 1 && g.states[s].timers >> r.on & 1 == 0 {
-                say(
-                    g,
-                    "a row on a timer that the state does not set:",
-                    g.states[s].name,
-                )
-                .add(" + `")
-                .add(input.name)
-                .add("`")
-                .fail()
+                say(g, "a row on a timer that the state does not set:", g.states[s].name)
+                    .add(" + `")
+                    .add(input.name)
+                    .add("`")
+                    .fail()
             }
             s += 1;
         }
@@ -209,17 +198,9 @@ const fn classes(g: &Graph) {
         if !routed && !matches!(input.class, Class::Signal) {
             say(g, "only a signal is sent by a proof, and not", input.name).fail()
         }
-        let of_needs = matches!(
-            input.trigger,
-            Trigger::NeedsGranted | Trigger::NeedsWithdrawn
-        );
+        let of_needs = matches!(input.trigger, Trigger::NeedsGranted | Trigger::NeedsWithdrawn);
         if of_needs && g.needs.is_empty() {
-            say(
-                g,
-                "nothing is needed, and so nothing ever sends",
-                input.name,
-            )
-            .fail()
+            say(g, "nothing is needed, and so nothing ever sends", input.name).fail()
         }
         e += 1;
     }
@@ -245,10 +226,7 @@ const fn classes(g: &Graph) {
 #[doc(hidden)]
 pub const fn check(g: &Graph) {
     let n = g.states.len();
-    assert!(
-        n < 64 && g.inputs.len() <= 64,
-        "a machine has at most 63 states and 64 inputs"
-    );
+    assert!(n < 64 && g.inputs.len() <= 64, "a machine has at most 63 states and 64 inputs");
     let mut ends = 0u64;
     let mut i = 0;
     while i < n {
@@ -285,20 +263,10 @@ pub const fn check(g: &Graph) {
     while i < g.inputs.len() {
         let by_proof = !matches!(g.inputs[i].trigger, Trigger::Route);
         if by_proof && (news & !g.opens) >> i & 1 == 1 {
-            say(
-                g,
-                "a proof opens instances, and `opens` does not list",
-                g.inputs[i].name,
-            )
-            .fail()
+            say(g, "a proof opens instances, and `opens` does not list", g.inputs[i].name).fail()
         }
         if (g.opens & !news) >> i & 1 == 1 {
-            say(
-                g,
-                "no row from `New` for what `opens` lists:",
-                g.inputs[i].name,
-            )
-            .fail()
+            say(g, "no row from `New` for what `opens` lists:", g.inputs[i].name).fail()
         }
         i += 1;
     }

@@ -56,10 +56,7 @@ impl Proofs {
     /// The proof, while it holds.
     #[must_use]
     pub fn get<P: Proof>(&self) -> Option<&P> {
-        self.0
-            .iter()
-            .find(|(name, _)| *name == P::NAME)
-            .and_then(|(_, p)| p.downcast_ref())
+        self.0.iter().find(|(name, _)| *name == P::NAME).and_then(|(_, p)| p.downcast_ref())
     }
 
     /// Grants a proof.
@@ -96,12 +93,7 @@ impl Standing {
     pub fn add(&mut self, area: &'static str, state: &'static str, open: bool) {
         match self.0.iter_mut().find(|s| s.area == area && s.state == state) {
             Some(s) => s.count = s.count.saturating_add(1),
-            None => self.0.push(Stand {
-                area,
-                state,
-                open,
-                count: 1,
-            }),
+            None => self.0.push(Stand { area, state, open, count: 1 }),
         }
     }
 
@@ -120,11 +112,7 @@ impl Standing {
     /// Instances of an area in one of these states.
     #[must_use]
     pub fn within(&self, area: &str, states: &[&str]) -> usize {
-        self.0
-            .iter()
-            .filter(|s| s.area == area && states.contains(&s.state))
-            .map(|s| s.count)
-            .sum()
+        self.0.iter().filter(|s| s.area == area && states.contains(&s.state)).map(|s| s.count).sum()
     }
 
     /// Every instance of an area.
@@ -186,20 +174,14 @@ impl<'a, M: Machine> View<'a, M> {
     #[doc(hidden)]
     #[must_use]
     pub fn new(world: &'a World<'a>, policy: &'a M::Policy, region: &'a [Arc<Instance>]) -> Self {
-        Self {
-            world,
-            policy,
-            region,
-        }
+        Self { world, policy, region }
     }
 
     /// The instances, by key.
     pub fn instances(&self) -> impl Iterator<Item = (Key, &'a M::State)> + use<'a, M> {
         self.region.iter().map(|i| {
-            let state = i
-                .state
-                .downcast_ref::<M::State>()
-                .expect("a region holds the states of its own machine");
+            let state =
+                i.state.downcast_ref::<M::State>().expect("a region holds the states of its own machine");
             (i.key, state)
         })
     }
@@ -234,13 +216,7 @@ pub struct Out<M: Machine> {
 
 impl<M: Machine> Default for Out<M> {
     fn default() -> Self {
-        Self {
-            effects: Vec::new(),
-            postings: Vec::new(),
-            asks: Vec::new(),
-            holds: Vec::new(),
-            posted: 0,
-        }
+        Self { effects: Vec::new(), postings: Vec::new(), asks: Vec::new(), holds: Vec::new(), posted: 0 }
     }
 }
 
@@ -267,12 +243,7 @@ pub struct Cx<'a, R: Row> {
 impl<'a, R: Row> Cx<'a, R> {
     #[doc(hidden)]
     pub fn new(key: Key, view: &'a View<'a, R::M>, out: &'a mut Out<R::M>) -> Self {
-        Self {
-            key,
-            view,
-            out,
-            row: PhantomData,
-        }
+        Self { key, view, out, row: PhantomData }
     }
 
     /// Panics when the handler broke a promise that only a run can show: it did not write a posting of `!!`, or kept
@@ -369,11 +340,7 @@ impl<'a, R: Row> Cx<'a, R> {
     ///
     /// [`Past`] when it is not after now.
     pub fn at(&self, instant: Timestamp) -> Result<Deadline, Past> {
-        if instant > self.now() {
-            Ok(Deadline(instant))
-        } else {
-            Err(Past { at: instant })
-        }
+        if instant > self.now() { Ok(Deadline(instant)) } else { Err(Past { at: instant }) }
     }
 
     /// Wants an effect; its key is that of this operation, and stays with it over every retry and restart.
@@ -408,11 +375,7 @@ impl<'a, R: Row> Cx<'a, R> {
     where
         R: Uses<P>,
     {
-        self.view
-            .world
-            .proofs
-            .get::<P>()
-            .expect("the step checks a row's proofs before its handler runs")
+        self.view.world.proofs.get::<P>().expect("the step checks a row's proofs before its handler runs")
     }
 
     /// A proof that this machine knows of, while it holds.

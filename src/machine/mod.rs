@@ -40,9 +40,8 @@ pub use diagram::{dot, mermaid};
 pub use effect::{Effect, Exhausted, Fault, Reply, Told};
 pub use graph::{Class, Graph, Kind, Mode, Trigger};
 pub use row::{
-    Answer, AskedBy, Command, Decide, Due, EmittedBy, Evidence, Fold, Goto, Handle, HasRow, Hit,
-    Home, InputOf, Instants, IsCommand, Keeps, Knows, Machine, MayStay, Moved, Next, On,
-    Opens, Outcome, Part, Plain, PostedBy, Proof, Refusal, Row, Signal, StateOf, Step, Timed, Timer,
-    Untimed, Uses, refuse, stay, to, until,
+    Answer, AskedBy, Command, Decide, Due, EmittedBy, Evidence, Fold, Goto, Handle, HasRow, Hit, Home,
+    InputOf, Instants, IsCommand, Keeps, Knows, Machine, MayStay, Moved, Next, On, Opens, Outcome, Part,
+    Plain, PostedBy, Proof, Refusal, Row, Signal, StateOf, Step, Timed, Timer, Untimed, Uses, refuse, stay,
+    to, until,
 };
-

@@ -13,14 +13,8 @@ use crate::id::Key;
 use crate::money::Money;
 
 /// What states, inputs, effects and policies are: plain data that can be stored.
-pub trait Plain:
-    Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
-{
-}
-impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static> Plain
-    for T
-{
-}
+pub trait Plain: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {}
+impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static> Plain for T {}
 
 /// Why a handler refuses a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +31,7 @@ pub struct Refusal {
 ///
 /// Always: that is what it is for.
 pub fn refuse<R: Row>(code: &'static str, detail: impl Into<String>) -> Answer<R> {
-    Err(Refusal {
-        code,
-        detail: detail.into(),
-    })
+    Err(Refusal { code, detail: detail.into() })
 }
 
 // ---- classes: only commands can be refused
@@ -283,18 +274,12 @@ pub type Answer<R> = Result<Next<R>, Refusal>;
 
 /// Enters a state that does not wait.
 pub fn to<R: Goto<T>, T: Untimed<R::M> + StateOf<R::M>>(state: T) -> Next<R> {
-    Next {
-        state: state.wrap(),
-        due: Due::Set(Vec::new()),
-    }
+    Next { state: state.wrap(), due: Due::Set(Vec::new()) }
 }
 
 /// Enters a state that waits, at most until `at`.
 pub fn until<R: Goto<T>, T: Timed<R::M> + StateOf<R::M>>(at: T::At, state: T) -> Next<R> {
-    Next {
-        state: state.wrap(),
-        due: Due::Set(T::TIMERS.iter().copied().zip(at.list()).collect()),
-    }
+    Next { state: state.wrap(), due: Due::Set(T::TIMERS.iter().copied().zip(at.list()).collect()) }
 }
 
 /// A row back to its own state: keeps the instants that are set. On a row of a group, the state must be the one the
@@ -305,10 +290,7 @@ where
     R::Class: MayStay,
     R::From: Keeps<T>,
 {
-    Next {
-        state: state.wrap(),
-        due: Due::Keep,
-    }
+    Next { state: state.wrap(), due: Due::Keep }
 }
 
 /// Handles a command.

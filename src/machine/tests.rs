@@ -70,10 +70,7 @@ struct PolicyV1 {
 }
 impl From<PolicyV1> for Policy {
     fn from(old: PolicyV1) -> Self {
-        Self {
-            wait_ms: old.wait_s * 1_000,
-            remind_ms: 10,
-        }
+        Self { wait_ms: old.wait_s * 1_000, remind_ms: 10 }
     }
 }
 
@@ -110,18 +107,12 @@ struct TakenV1 {
 }
 impl From<TakenV2> for Taken {
     fn from(old: TakenV2) -> Self {
-        Self {
-            minor: old.minor,
-            by: "unknown".to_owned(),
-        }
+        Self { minor: old.minor, by: "unknown".to_owned() }
     }
 }
 impl From<TakenV1> for Taken {
     fn from(old: TakenV1) -> Self {
-        TakenV2 {
-            minor: old.units * 100,
-        }
-        .into()
+        TakenV2 { minor: old.units * 100 }.into()
     }
 }
 
@@ -135,9 +126,7 @@ struct ChargeV1 {
 }
 impl From<ChargeV1> for Charge {
     fn from(old: ChargeV1) -> Self {
-        Self {
-            minor: old.units * 100,
-        }
+        Self { minor: old.units * 100 }
     }
 }
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -193,10 +182,7 @@ fn card() -> Channel {
 }
 
 fn taken(minor: i64, cx: &Cx<'_, impl Row<M = M>>) -> Taken {
-    Taken {
-        minor,
-        by: cx.by().id().to_owned(),
-    }
+    Taken { minor, by: cx.by().id().to_owned() }
 }
 
 impl Decide<Start> for New {
@@ -205,20 +191,14 @@ impl Decide<Start> for New {
             return refuse("open_already", "the till is open");
         }
         cx.want_nth(7, Charge { minor: 500 });
-        Ok(until(
-            cx.after_ms(cx.policy().wait_ms),
-            Charging { tries: 1 },
-        ))
+        Ok(until(cx.after_ms(cx.policy().wait_ms), Charging { tries: 1 }))
     }
 }
 impl On<Due> for Charging {
     fn on(&self, _: &Due, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         cx.want(Look);
         let p = cx.policy();
-        until(
-            (cx.after_ms(p.wait_ms), cx.after_ms(p.remind_ms)),
-            Asking { asked: 0 },
-        )
+        until((cx.after_ms(p.wait_ms), cx.after_ms(p.remind_ms)), Asking { asked: 0 })
     }
 }
 impl On<Due> for Asking {
@@ -234,12 +214,7 @@ impl On<Remind> for Asking {
     fn on(&self, _: &Remind, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         cx.ask(Help);
         cx.hold("unpaid", "nobody pays");
-        until(
-            (cx.after_ms(5), cx.after_ms(6)),
-            Asking {
-                asked: self.asked + 1,
-            },
-        )
+        until((cx.after_ms(5), cx.after_ms(6)), Asking { asked: self.asked + 1 })
     }
 }
 impl On<Refused> for Open {
@@ -252,24 +227,15 @@ impl On<Paid> for Open {
         // What was not asked for is nobody's yet.
         let amount_minor = e.amount.minor();
         match self {
-            Open::Charging(_) => cx.post(P3 {
-                channel: card(),
-                amount_minor,
-            }),
-            Open::Asking(_) => cx.post(P5 {
-                channel: card(),
-                amount_minor,
-            }),
+            Open::Charging(_) => cx.post(P3 { channel: card(), amount_minor }),
+            Open::Asking(_) => cx.post(P5 { channel: card(), amount_minor }),
         }
         to(taken(amount_minor, cx))
     }
 }
 impl On<Paid> for Lapsed {
     fn on(&self, e: &Paid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.post(P5 {
-            channel: card(),
-            amount_minor: e.amount.minor(),
-        });
+        cx.post(P5 { channel: card(), amount_minor: e.amount.minor() });
         to(taken(e.amount.minor(), cx))
     }
 }
@@ -287,10 +253,7 @@ impl Decide<Finish> for Asking {
         if amount_minor < 0 {
             return refuse("negative", amount_minor.to_string());
         }
-        cx.post(P3 {
-            channel: card(),
-            amount_minor,
-        });
+        cx.post(P3 { channel: card(), amount_minor });
         Ok(to(taken(amount_minor, cx)))
     }
 }
@@ -304,9 +267,7 @@ impl On<Stop> for Open {
     fn on(&self, _: &Stop, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         match self {
             Open::Charging(s) => stay(s.clone()),
-            Open::Asking(s) => stay(Asking {
-                asked: s.asked + 100,
-            }),
+            Open::Asking(s) => stay(Asking { asked: s.asked + 100 }),
         }
     }
 }
@@ -341,10 +302,7 @@ impl Scene {
             books: Books::default(),
             proofs: Proofs::default(),
             standing: Standing::default(),
-            policy: Policy {
-                wait_ms: 1_000,
-                remind_ms: 300,
-            },
+            policy: Policy { wait_ms: 1_000, remind_ms: 300 },
         }
     }
 
@@ -362,11 +320,7 @@ impl Scene {
         see(&View::new(&world, &self.policy, &[]))
     }
 
-    fn step(
-        &self,
-        state: Option<&State>,
-        input: impl Into<Input>,
-    ) -> (Result<Hit<State>, Step>, Out<M>) {
+    fn step(&self, state: Option<&State>, input: impl Into<Input>) -> (Result<Hit<State>, Step>, Out<M>) {
         let mut out = Out::default();
         let hit = self.with(|view| M::step(state, &input.into(), Key(1), view, &mut out));
         (hit, out)
@@ -376,9 +330,7 @@ impl Scene {
 /// What became of an input, short: the state it moved to, or the word.
 fn hit(state: Option<State>, input: impl Into<Input>) -> String {
     match Scene::new().step(state.as_ref(), input).0 {
-        Ok(Hit::Moved { state, .. }) => till::GRAPH.states[usize::from(M::state_ix(&state))]
-            .name
-            .to_owned(),
+        Ok(Hit::Moved { state, .. }) => till::GRAPH.states[usize::from(M::state_ix(&state))].name.to_owned(),
         Ok(Hit::Ignored) => "ignored".to_owned(),
         Ok(Hit::Deferred) => "deferred".to_owned(),
         Ok(Hit::Stale) => "stale".to_owned(),
@@ -389,10 +341,7 @@ fn hit(state: Option<State>, input: impl Into<Input>) -> String {
 
 fn due(state: State, input: impl Into<Input>) -> Vec<(&'static str, i64)> {
     match Scene::new().step(Some(&state), input).0 {
-        Ok(Hit::Moved {
-            due: super::Due::Set(all),
-            ..
-        }) => all
+        Ok(Hit::Moved { due: super::Due::Set(all), .. }) => all
             .into_iter()
             .map(|(t, d)| {
                 let name = till::GRAPH.inputs[usize::from(t)].name;
@@ -410,19 +359,13 @@ fn asking() -> State {
     State::Asking(Asking { asked: 2 })
 }
 fn has_taken() -> State {
-    State::Taken(Taken {
-        minor: 500,
-        by: "anna".to_owned(),
-    })
+    State::Taken(Taken { minor: 500, by: "anna".to_owned() })
 }
 fn lapsed() -> State {
     State::Lapsed(Lapsed)
 }
 fn paid(minor: i64) -> Paid {
-    Paid {
-        reference: "r-1".to_owned(),
-        amount: Money::new(minor, "EUR".parse().unwrap()),
-    }
+    Paid { reference: "r-1".to_owned(), amount: Money::new(minor, "EUR".parse().unwrap()) }
 }
 
 // ---- evidence and its ranks
@@ -488,22 +431,13 @@ fn a_row_fires_only_while_its_proof_holds() {
     assert_eq!(lacks.unwrap_err(), Step::Lacks("allowed"));
     scene.proofs.grant(Allowed);
     let (moved, _) = scene.step(Some(&asking()), Take);
-    assert!(matches!(
-        moved,
-        Ok(Hit::Moved {
-            state: State::Taken(_),
-            ..
-        })
-    ));
+    assert!(matches!(moved, Ok(Hit::Moved { state: State::Taken(_), .. })));
 }
 
 #[test]
 fn a_refusal_leaves_nothing_behind() {
     let (refused, out) = Scene::new().step(Some(&asking()), Finish { minor: Some(-5) });
-    let why = Refusal {
-        code: "negative",
-        detail: "-5".to_owned(),
-    };
+    let why = Refusal { code: "negative", detail: "-5".to_owned() };
     assert_eq!(refused.unwrap_err(), Step::Refused(why));
     assert!(out.effects.is_empty() && out.postings.is_empty() && out.posted == 0);
 }
@@ -511,9 +445,7 @@ fn a_refusal_leaves_nothing_behind() {
 #[test]
 fn a_new_instance_comes_from_its_first_row_with_what_it_wants() {
     let (hit, out) = Scene::new().step(None, Start);
-    let Ok(Hit::Moved { row, state, .. }) = hit else {
-        panic!("no row: {hit:?}")
-    };
+    let Ok(Hit::Moved { row, state, .. }) = hit else { panic!("no row: {hit:?}") };
     assert_eq!((row, state), (0, charging()));
     assert_eq!(out.effects, [(till::Fx::Charge(Charge { minor: 500 }), 7)]);
 }
@@ -538,9 +470,7 @@ fn an_end_waits_for_nothing() {
 #[test]
 fn staying_keeps_the_instants_and_may_change_the_state_itself() {
     let (hit, _) = Scene::new().step(Some(&asking()), Stop);
-    let Ok(Hit::Moved { state, due, .. }) = hit else {
-        panic!("no row: {hit:?}")
-    };
+    let Ok(Hit::Moved { state, due, .. }) = hit else { panic!("no row: {hit:?}") };
     assert!(matches!(due, super::Due::Keep));
     assert_eq!(state, State::Asking(Asking { asked: 102 }));
 }
@@ -548,26 +478,11 @@ fn staying_keeps_the_instants_and_may_change_the_state_itself() {
 #[test]
 fn an_instant_that_has_passed_cannot_be_waited_for_and_the_next_one_is_a_millisecond_away() {
     let mut scene = Scene::new();
-    assert!(matches!(
-        scene.step(Some(&asking()), Due).0,
-        Ok(Hit::Moved {
-            state: State::Lapsed(_),
-            ..
-        })
-    ));
+    assert!(matches!(scene.step(Some(&asking()), Due).0, Ok(Hit::Moved { state: State::Lapsed(_), .. })));
     scene.occurred = at(40);
     let (hit, _) = scene.step(Some(&asking()), Due);
-    let Ok(Hit::Moved {
-        due: super::Due::Set(all),
-        ..
-    }) = hit
-    else {
-        panic!("{hit:?}")
-    };
-    let when: Vec<i64> = all
-        .iter()
-        .map(|(_, d)| d.instant().millis() - at(0).millis())
-        .collect();
+    let Ok(Hit::Moved { due: super::Due::Set(all), .. }) = hit else { panic!("{hit:?}") };
+    let when: Vec<i64> = all.iter().map(|(_, d)| d.instant().millis() - at(0).millis()).collect();
     assert_eq!(when, [40, 1]);
 }
 
@@ -590,19 +505,14 @@ fn staying_in_its_own_state_of_the_group_is_right() {
 fn a_group_has_one_handler_that_sees_which_of_its_states_it_is_in() {
     let posted = |state: State| {
         let (_, out) = Scene::new().step(Some(&state), paid(70));
-        out.postings
-            .iter()
-            .map(|p| (p.code, p.amount_minor))
-            .collect::<Vec<_>>()
+        out.postings.iter().map(|p| (p.code, p.amount_minor)).collect::<Vec<_>>()
     };
     assert_eq!(posted(charging()), [(Code::P3, 70)]);
     assert_eq!(posted(asking()), [(Code::P5, 70)]);
 }
 
 #[test]
-#[should_panic(
-    expected = "machine `shop.till`: the handler of `Asking + close` must post [P3] and did not"
-)]
+#[should_panic(expected = "machine `shop.till`: the handler of `Asking + close` must post [P3] and did not")]
 fn a_posting_promised_and_not_written_stops_the_step() {
     let _ = Scene::new().step(Some(&asking()), Finish { minor: None });
 }
@@ -627,22 +537,9 @@ fn a_handler_may_ask_another_machine_and_hold_the_order() {
 
 #[test]
 fn every_answer_to_an_effect_becomes_an_input_of_its_machine() {
-    let fault = Fault {
-        why: "no answer".to_owned(),
-    };
-    assert_eq!(
-        M::unknown(0, fault),
-        Some(
-            Lost {
-                why: "no answer".to_owned()
-            }
-            .into()
-        )
-    );
-    let spent = Exhausted {
-        sent: true,
-        why: "three tries".to_owned(),
-    };
+    let fault = Fault { why: "no answer".to_owned() };
+    assert_eq!(M::unknown(0, fault), Some(Lost { why: "no answer".to_owned() }.into()));
+    let spent = Exhausted { sent: true, why: "three tries".to_owned() };
     assert_eq!(M::exhausted(1, spent), Some(Spent { sent: true }.into()));
     assert_eq!(M::unknown(2, Fault { why: String::new() }), None);
     let done: Told = till::done::Look::from(Nothing).into();
@@ -675,25 +572,16 @@ fn saved(state: &State) -> String {
 fn a_state_is_read_as_it_was_written() {
     for state in [charging(), asking(), has_taken(), lapsed()] {
         let spec = &till::GRAPH.states[usize::from(M::state_ix(&state))];
-        assert_eq!(
-            M::load_state(spec.name, spec.version, &saved(&state)),
-            Ok(state)
-        );
+        assert_eq!(M::load_state(spec.name, spec.version, &saved(&state)), Ok(state));
     }
 }
 
 #[test]
 fn a_renamed_state_keeps_the_name_it_is_stored_under() {
     assert_eq!(till::GRAPH.states[0].name, "sending");
-    assert_eq!(
-        M::load_state("sending", 1, r#"{"tries":1}"#),
-        Ok(charging())
-    );
+    assert_eq!(M::load_state("sending", 1, r#"{"tries":1}"#), Ok(charging()));
     let unknown = M::load_state("Charging", 1, r#"{"tries":1}"#).unwrap_err();
-    assert_eq!(
-        unknown.to_string(),
-        "shop.till knows no state named `Charging`"
-    );
+    assert_eq!(unknown.to_string(), "shop.till knows no state named `Charging`");
 }
 
 #[test]
@@ -711,36 +599,17 @@ fn a_state_newer_than_this_program_or_older_than_any_upgrade_is_not_guessed_at()
     for found in [0, 4, u16::MAX] {
         let why = M::load_state("Taken", found, r#"{"minor":1}"#).unwrap_err();
         let name = "Taken".to_owned();
-        assert_eq!(
-            why,
-            CodecError::Version {
-                name,
-                found,
-                oldest: 1,
-                newest: 3
-            }
-        );
+        assert_eq!(why, CodecError::Version { name, found, oldest: 1, newest: 3 });
     }
     let why = M::load_state("sending", 2, r#"{"tries":1}"#).unwrap_err();
     let name = "sending".to_owned();
-    assert_eq!(
-        why,
-        CodecError::Version {
-            name,
-            found: 2,
-            oldest: 1,
-            newest: 1
-        }
-    );
+    assert_eq!(why, CodecError::Version { name, found: 2, oldest: 1, newest: 1 });
 }
 
 #[test]
 fn data_that_does_not_fit_is_malformed_and_names_what_was_read() {
     let why = M::load_state("Taken", 3, r#"{"minor":"much"}"#).unwrap_err();
-    assert!(
-        matches!(&why, CodecError::Malformed { name, .. } if name == "Taken"),
-        "{why}"
-    );
+    assert!(matches!(&why, CodecError::Malformed { name, .. } if name == "Taken"), "{why}");
     let why = M::load_state("Taken", 1, r#"{"minor":1}"#).unwrap_err();
     assert!(why.to_string().contains("units"), "{why}");
 }
@@ -750,33 +619,18 @@ fn inputs_effects_and_policies_are_stored_and_upgraded_too() {
     let mut out = Vec::new();
     M::save_input(&Finish { minor: Some(4) }.into(), &mut out).unwrap();
     assert_eq!(out, br#"{"minor":4}"#);
-    assert_eq!(
-        M::load_input("close", 1, r#"{"minor":4}"#),
-        Ok(Finish { minor: Some(4) }.into())
-    );
-    assert!(matches!(
-        M::load_input("Finish", 1, "{}"),
-        Err(CodecError::Unknown { what: "input", .. })
-    ));
+    assert_eq!(M::load_input("close", 1, r#"{"minor":4}"#), Ok(Finish { minor: Some(4) }.into()));
+    assert!(matches!(M::load_input("Finish", 1, "{}"), Err(CodecError::Unknown { what: "input", .. })));
     out.clear();
     M::save_effect(&till::Fx::Charge(Charge { minor: 7 }), &mut out).unwrap();
     assert_eq!(out, br#"{"minor":7}"#);
     let charge = till::Fx::Charge(Charge { minor: 200 });
     assert_eq!(M::load_effect("Charge", 1, r#"{"units":2}"#), Ok(charge));
-    assert!(matches!(
-        M::load_effect("Void", 1, "{}"),
-        Err(CodecError::Unknown { what: "effect", .. })
-    ));
+    assert!(matches!(M::load_effect("Void", 1, "{}"), Err(CodecError::Unknown { what: "effect", .. })));
     assert_eq!(M::POLICY_VERSION, 2);
-    let policy = Policy {
-        wait_ms: 3_000,
-        remind_ms: 10,
-    };
+    let policy = Policy { wait_ms: 3_000, remind_ms: 10 };
     assert_eq!(M::load_policy(1, r#"{"wait_s":3}"#), Ok(policy));
-    assert!(matches!(
-        M::load_policy(3, "{}"),
-        Err(CodecError::Version { newest: 2, .. })
-    ));
+    assert!(matches!(M::load_policy(3, "{}"), Err(CodecError::Version { newest: 2, .. })));
 }
 
 // ---- the table as data
@@ -792,10 +646,7 @@ fn the_graph_is_the_table() {
     assert_eq!(g.rows[7].uses, ["allowed"]);
     assert_eq!(g.effects[1].done, ["Paid", "Nothing"]);
     assert_eq!(g.effects[1].mode, Mode::Read);
-    assert_eq!(
-        g.inputs[g.input("Nudge").unwrap()].trigger,
-        Trigger::NeedsGranted
-    );
+    assert_eq!(g.inputs[g.input("Nudge").unwrap()].trigger, Trigger::NeedsGranted);
     assert_eq!(g.inputs[g.input("Stop").unwrap()].trigger, Trigger::Route);
     assert_eq!(g.state("Charging"), None);
 }
@@ -803,17 +654,11 @@ fn the_graph_is_the_table() {
 #[test]
 fn a_call_knows_its_machine_its_class_and_its_place() {
     let call = M::command(3, Take);
-    assert_eq!(
-        (call.machine, call.place, call.key, call.class),
-        ("shop.till", None, Key(3), Class::Command)
-    );
+    assert_eq!((call.machine, call.place, call.key, call.class), ("shop.till", None, Key(3), Class::Command));
     assert_eq!(M::evidence(1, paid(5)).class, Class::Outcome);
     assert_eq!(call.named("second").place, Some("second"));
     let placed = M::with(Scene::new().policy);
-    assert_eq!(
-        (placed.name, placed.named("second").name),
-        ("shop.till", "second")
-    );
+    assert_eq!((placed.name, placed.named("second").name), ("shop.till", "second"));
 }
 
 #[test]
@@ -859,10 +704,7 @@ fn drawings_show_what_a_row_needs_wants_posts_and_asks() {
         "    Asking --> Asking: Remind ?Help",
         "    Lapsed --> [*]",
     ] {
-        assert!(
-            drawn.lines().any(|l| l == line),
-            "{line} is missing in\n{drawn}"
-        );
+        assert!(drawn.lines().any(|l| l == line), "{line} is missing in\n{drawn}");
     }
     let dotted = dot(&till::GRAPH);
     for line in [
@@ -872,9 +714,6 @@ fn drawings_show_what_a_row_needs_wants_posts_and_asks() {
         "    Asking -> Taken [label=\"Paid !P3 !P5\", style=bold];",
         "    Asking -> Asking [label=\"Stop\", style=dashed];",
     ] {
-        assert!(
-            dotted.lines().any(|l| l == line),
-            "{line} is missing in\n{dotted}"
-        );
+        assert!(dotted.lines().any(|l| l == line), "{line} is missing in\n{dotted}");
     }
 }

@@ -36,18 +36,12 @@ fn a_currency_counts_in_the_decimals_of_its_standard() {
 #[test]
 fn what_has_no_minor_unit_is_no_currency_to_keep_books_in() {
     for code in ["XAU", "XAG", "XDR", "XTS", "XXX"] {
-        assert_eq!(
-            code.parse::<Currency>(),
-            Err(CurrencyError::NoMinorUnit { code: code.into() })
-        );
+        assert_eq!(code.parse::<Currency>(), Err(CurrencyError::NoMinorUnit { code: code.into() }));
     }
     for code in ["", "BR", "BRLX", "brl", "B L", "\u{20ac}"] {
         assert_eq!(code.parse::<Currency>(), Err(CurrencyError::Malformed));
     }
-    assert_eq!(
-        "QQQ".parse::<Currency>(),
-        Err(CurrencyError::Unknown { code: "QQQ".into() })
-    );
+    assert_eq!("QQQ".parse::<Currency>(), Err(CurrencyError::Unknown { code: "QQQ".into() }));
 }
 
 #[test]
@@ -92,11 +86,7 @@ fn a_decimal_amount_is_read_to_the_cent() {
         ("-9223372036854775808", "JPY", i64::MIN),
     ] {
         let code = currency(code);
-        assert_eq!(
-            Money::parse(text, code),
-            Ok(Money::new(minor, code)),
-            "{text}"
-        );
+        assert_eq!(Money::parse(text, code), Ok(Money::new(minor, code)), "{text}");
     }
 }
 
@@ -104,33 +94,17 @@ fn a_decimal_amount_is_read_to_the_cent() {
 fn what_is_not_an_exact_amount_is_refused() {
     let brl = currency("BRL");
     for text in [
-        "", "-", ".", "1.", ".5", "-.5", "+3", "--3", "1,50", "1.2.3", "1e3", " 1", "1 ", "0x1",
-        "NaN", "1_000", "\u{0663}",
+        "", "-", ".", "1.", ".5", "-.5", "+3", "--3", "1,50", "1.2.3", "1e3", " 1", "1 ", "0x1", "NaN",
+        "1_000", "\u{0663}",
     ] {
-        assert_eq!(
-            Money::parse(text, brl),
-            Err(AmountError::Malformed),
-            "{text:?}"
-        );
+        assert_eq!(Money::parse(text, brl), Err(AmountError::Malformed), "{text:?}");
     }
     for (text, code, found) in [("1.234", "BRL", 3), ("1.500", "BRL", 3), ("1.0", "JPY", 1)] {
         let currency = currency(code);
-        assert_eq!(
-            Money::parse(text, currency),
-            Err(AmountError::TooManyDecimals { found, currency })
-        );
+        assert_eq!(Money::parse(text, currency), Err(AmountError::TooManyDecimals { found, currency }));
     }
-    for text in [
-        "92233720368547758.08",
-        "-92233720368547758.09",
-        "100000000000000000",
-        &"9".repeat(400),
-    ] {
-        assert_eq!(
-            Money::parse(text, brl),
-            Err(AmountError::Overflow),
-            "{text}"
-        );
+    for text in ["92233720368547758.08", "-92233720368547758.09", "100000000000000000", &"9".repeat(400)] {
+        assert_eq!(Money::parse(text, brl), Err(AmountError::Overflow), "{text}");
     }
 }
 
@@ -143,10 +117,7 @@ fn amounts_never_wrap_and_never_mix_currencies() {
     assert_eq!(brl(i64::MAX).checked_add(brl(1)), Err(MoneyError::Overflow));
     assert_eq!(brl(i64::MIN).checked_sub(brl(1)), Err(MoneyError::Overflow));
     assert_eq!(brl(i64::MIN).checked_neg(), Err(MoneyError::Overflow));
-    let mismatch = MoneyError::CurrencyMismatch {
-        left: currency("BRL"),
-        right: currency("USD"),
-    };
+    let mismatch = MoneyError::CurrencyMismatch { left: currency("BRL"), right: currency("USD") };
     assert_eq!(brl(i64::MAX).checked_add(usd), Err(mismatch));
     assert_eq!(brl(1).checked_sub(usd), Err(mismatch));
     assert!(brl(1).is_positive());
@@ -181,11 +152,7 @@ fn cents_that_do_not_divide_go_to_the_largest_remainder_and_the_earlier_part() {
         (i64::MAX, vec![u64::MAX, 1], vec![i64::MAX, 0]),
         (i64::MIN, vec![u64::MAX], vec![i64::MIN]),
     ] {
-        assert_eq!(
-            split_minor(total, &weights),
-            Ok(parts),
-            "{total} by {weights:?}"
-        );
+        assert_eq!(split_minor(total, &weights), Ok(parts), "{total} by {weights:?}");
     }
     assert_eq!(brl(100).split(&[1, 2]), Ok(vec![brl(33), brl(67)]));
 }
@@ -199,8 +166,7 @@ fn nothing_can_be_split_among_nobody() {
 
 fn weights() -> impl Strategy<Value = Vec<u64>> {
     let weight = prop_oneof![3 => 0..10_u64, 3 => 0..100_000_u64, 1 => any::<u64>()];
-    proptest::collection::vec(weight, 1..40)
-        .prop_filter("some weight", |all| all.iter().any(|w| *w > 0))
+    proptest::collection::vec(weight, 1..40).prop_filter("some weight", |all| all.iter().any(|w| *w > 0))
 }
 
 proptest! {

@@ -177,31 +177,19 @@ impl Line {
     /// Goods without a group.
     #[must_use]
     pub fn goods(sku: impl Into<String>, quantity: u32, unit_price_minor: i64) -> Self {
-        Self {
-            sku: sku.into(),
-            quantity,
-            unit_price_minor,
-            kind: LineKind::Goods,
-            group: None,
-        }
+        Self { sku: sku.into(), quantity, unit_price_minor, kind: LineKind::Goods, group: None }
     }
 
     /// A service without a group.
     #[must_use]
     pub fn service(sku: impl Into<String>, quantity: u32, unit_price_minor: i64) -> Self {
-        Self {
-            kind: LineKind::Service,
-            ..Self::goods(sku, quantity, unit_price_minor)
-        }
+        Self { kind: LineKind::Service, ..Self::goods(sku, quantity, unit_price_minor) }
     }
 
     /// The same line in a group.
     #[must_use]
     pub fn in_group(self, group: impl Into<String>) -> Self {
-        Self {
-            group: Some(group.into()),
-            ..self
-        }
+        Self { group: Some(group.into()), ..self }
     }
 
     /// Minor units for all of them. `None` on overflow, which no line of an [`Order`] has.
@@ -215,20 +203,13 @@ impl Charge {
     /// A charge without a group.
     #[must_use]
     pub const fn new(kind: ChargeKind, amount_minor: i64) -> Self {
-        Self {
-            kind,
-            amount_minor,
-            group: None,
-        }
+        Self { kind, amount_minor, group: None }
     }
 
     /// The same charge in a group.
     #[must_use]
     pub fn in_group(self, group: impl Into<String>) -> Self {
-        Self {
-            group: Some(group.into()),
-            ..self
-        }
+        Self { group: Some(group.into()), ..self }
     }
 }
 
@@ -236,10 +217,7 @@ impl Party {
     /// A party by the host's reference.
     #[must_use]
     pub fn new(role: PartyRole, reference: impl Into<String>) -> Self {
-        Self {
-            role,
-            reference: reference.into(),
-        }
+        Self { role, reference: reference.into() }
     }
 }
 
@@ -247,26 +225,14 @@ impl DraftTender {
     /// A tender.
     #[must_use]
     pub fn new(channel: impl Into<String>, amount_minor: i64) -> Self {
-        Self {
-            channel: channel.into(),
-            amount_minor,
-        }
+        Self { channel: channel.into(), amount_minor }
     }
 }
 
 impl From<Order> for Draft {
     fn from(order: Order) -> Self {
-        let Order {
-            id,
-            currency,
-            lines,
-            charges,
-            parties,
-            total_minor,
-            tenders,
-            attributes,
-            placed_by,
-        } = order;
+        let Order { id, currency, lines, charges, parties, total_minor, tenders, attributes, placed_by } =
+            order;
         Self {
             id: id.as_str().into(),
             currency: currency.code().into(),
@@ -284,11 +250,7 @@ impl From<Order> for Draft {
 impl From<Tender> for DraftTender {
     fn from(tender: Tender) -> Self {
         // The key is the place in the list, so it is not written.
-        let Tender {
-            key: _,
-            channel,
-            amount_minor,
-        } = tender;
+        let Tender { key: _, channel, amount_minor } = tender;
         Self::new(channel.as_str(), amount_minor)
     }
 }

@@ -41,16 +41,10 @@ pub(super) fn shares(order: &Order) -> (Vec<Parcel>, i64) {
         match line.kind {
             LineKind::Goods => {
                 let place = *part_of.entry(group).or_insert_with(|| {
-                    parts.push(Part {
-                        group,
-                        ..Part::default()
-                    });
+                    parts.push(Part { group, ..Part::default() });
                     parts.len() - 1
                 });
-                parts
-                    .get_mut(place)
-                    .into_iter()
-                    .for_each(|p| p.add(at, line));
+                parts.get_mut(place).into_iter().for_each(|p| p.add(at, line));
             }
             LineKind::Service => services.add(at, line),
         }
@@ -93,9 +87,7 @@ pub(super) fn shares(order: &Order) -> (Vec<Parcel>, i64) {
 
 impl Part<'_> {
     fn add(&mut self, at: usize, line: &Line) {
-        let amount = line
-            .amount_minor()
-            .expect("no line of a valid order overflows");
+        let amount = line.amount_minor().expect("no line of a valid order overflows");
         self.lines.push(at);
         self.lines_minor += amount;
         self.own_minor += amount;
@@ -104,11 +96,7 @@ impl Part<'_> {
 
 fn divide(total_minor: i64, shared_minor: i64, parts: &[Part<'_>]) -> Vec<i64> {
     let spread = by_weight(shared_minor, parts.iter().map(|p| p.own_minor));
-    let natural: Vec<i64> = parts
-        .iter()
-        .zip(spread)
-        .map(|(part, spread)| part.own_minor + spread)
-        .collect();
+    let natural: Vec<i64> = parts.iter().zip(spread).map(|(part, spread)| part.own_minor + spread).collect();
     if natural.iter().all(|share| *share >= 0) {
         return natural;
     }

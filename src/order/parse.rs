@@ -9,17 +9,7 @@ use crate::id::{Channel, Key, OrderId};
 use crate::money::Currency;
 
 pub(super) fn parse(draft: Draft) -> Result<Order, Vec<Fault>> {
-    let Draft {
-        id,
-        currency,
-        lines,
-        charges,
-        parties,
-        total_minor,
-        tenders,
-        attributes,
-        placed_by,
-    } = draft;
+    let Draft { id, currency, lines, charges, parties, total_minor, tenders, attributes, placed_by } = draft;
     let mut check = Check::default();
 
     let id = check.id(&id);
@@ -35,17 +25,9 @@ pub(super) fn parse(draft: Draft) -> Result<Order, Vec<Fault>> {
     check.attributes(&attributes);
 
     match (id, currency) {
-        (Some(id), Some(currency)) if check.faults.is_empty() => Ok(Order {
-            id,
-            currency,
-            lines,
-            charges,
-            parties,
-            total_minor,
-            tenders,
-            attributes,
-            placed_by,
-        }),
+        (Some(id), Some(currency)) if check.faults.is_empty() => {
+            Ok(Order { id, currency, lines, charges, parties, total_minor, tenders, attributes, placed_by })
+        }
         _ => Err(check.faults),
     }
 }
@@ -66,10 +48,7 @@ impl Sum {
     }
 
     fn and(self, other: Self) -> Self {
-        Self {
-            net: self.net + other.net,
-            gross: self.gross + other.gross,
-        }
+        Self { net: self.net + other.net, gross: self.gross + other.gross }
     }
 
     fn fits(self) -> Option<i64> {
@@ -85,50 +64,28 @@ struct Check {
 
 impl Check {
     fn id(&mut self, id: &str) -> Option<OrderId> {
-        let fault = |why| Fault::Name {
-            path: "id".into(),
-            why,
-        };
+        let fault = |why| Fault::Name { path: "id".into(), why };
         id.parse().map_err(|why| self.faults.push(fault(why))).ok()
     }
 
     fn currency(&mut self, code: &str) -> Option<Currency> {
-        let fault = |why| Fault::Currency {
-            path: "currency".into(),
-            why,
-        };
-        code.parse()
-            .map_err(|why| self.faults.push(fault(why)))
-            .ok()
+        let fault = |why| Fault::Currency { path: "currency".into(), why };
+        code.parse().map_err(|why| self.faults.push(fault(why))).ok()
     }
 
     fn lines(&mut self, lines: &[Line]) -> Option<Sum> {
         if lines.is_empty() {
-            self.faults.push(Fault::Empty {
-                path: "lines".into(),
-            });
+            self.faults.push(Fault::Empty { path: "lines".into() });
         }
         self.at_most("lines", lines.len(), Order::MAX_LINES)?;
         let mut sum = Sum::default();
         for (at, line) in lines.iter().enumerate() {
-            let Line {
-                sku,
-                quantity,
-                unit_price_minor,
-                kind: _,
-                group,
-            } = line;
+            let Line { sku, quantity, unit_price_minor, kind: _, group } = line;
             self.text(format_args!("lines[{at}].sku"), sku);
             if *quantity == 0 {
-                self.faults.push(Fault::NotPositive {
-                    path: format!("lines[{at}].quantity"),
-                    found: 0,
-                });
+                self.faults.push(Fault::NotPositive { path: format!("lines[{at}].quantity"), found: 0 });
             }
-            self.not_negative(
-                format_args!("lines[{at}].unit_price_minor"),
-                *unit_price_minor,
-            );
+            self.not_negative(format_args!("lines[{at}].unit_price_minor"), *unit_price_minor);
             if let Some(group) = group {
                 self.text(format_args!("lines[{at}].group"), group);
             }
@@ -141,11 +98,7 @@ impl Check {
         self.at_most("charges", charges.len(), Order::MAX_CHARGES)?;
         let mut sum = Sum::default();
         for (at, charge) in charges.iter().enumerate() {
-            let Charge {
-                kind,
-                amount_minor,
-                group,
-            } = charge;
+            let Charge { kind, amount_minor, group } = charge;
             match kind {
                 ChargeKind::Shipping | ChargeKind::Tax => {
                     self.not_negative(format_args!("charges[{at}].amount_minor"), *amount_minor)
@@ -175,11 +128,7 @@ impl Check {
         match sum.fits() {
             None => self.faults.push(Fault::Overflow { path: path() }),
             Some(counted_minor) if counted_minor != stated_minor => {
-                self.faults.push(Fault::TotalMismatch {
-                    path: path(),
-                    stated_minor,
-                    counted_minor,
-                });
+                self.faults.push(Fault::TotalMismatch { path: path(), stated_minor, counted_minor });
             }
             Some(_) => {}
         }
@@ -193,20 +142,10 @@ impl Check {
         }
         let mut sum = Sum::default();
         for (at, tender) in (0_u32..).zip(tenders) {
-            let DraftTender {
-                channel,
-                amount_minor,
-            } = tender;
+            let DraftTender { channel, amount_minor } = tender;
             match channel.parse::<Channel>() {
-                Ok(channel) => read.push(Tender {
-                    key: Key(at + 1),
-                    channel,
-                    amount_minor,
-                }),
-                Err(why) => self.faults.push(Fault::Name {
-                    path: format!("tenders[{at}].channel"),
-                    why,
-                }),
+                Ok(channel) => read.push(Tender { key: Key(at + 1), channel, amount_minor }),
+                Err(why) => self.faults.push(Fault::Name { path: format!("tenders[{at}].channel"), why }),
             }
             if amount_minor <= 0 {
                 self.faults.push(Fault::NotPositive {
@@ -220,11 +159,7 @@ impl Check {
         match sum.fits() {
             None => self.faults.push(Fault::Overflow { path: path() }),
             Some(tendered_minor) if tendered_minor != total_minor => {
-                self.faults.push(Fault::TendersMismatch {
-                    path: path(),
-                    total_minor,
-                    tendered_minor,
-                });
+                self.faults.push(Fault::TendersMismatch { path: path(), total_minor, tendered_minor });
             }
             Some(_) => {}
         }
@@ -239,16 +174,8 @@ impl Check {
             // A key that is at fault itself is told by its place, so that it is not repeated.
             let by_place = format!("attributes[{at}]");
             let before = self.faults.len();
-            self.bounded(
-                format_args!("{by_place}"),
-                key,
-                Order::MAX_ATTRIBUTE_KEY_BYTES,
-            );
-            let path = if self.faults.len() == before {
-                format!("attributes.{key}")
-            } else {
-                by_place
-            };
+            self.bounded(format_args!("{by_place}"), key, Order::MAX_ATTRIBUTE_KEY_BYTES);
+            let path = if self.faults.len() == before { format!("attributes.{key}") } else { by_place };
             if value.len() > Order::MAX_ATTRIBUTE_VALUE_BYTES {
                 self.faults.push(Fault::TooLong {
                     path: path.clone(),
@@ -267,20 +194,13 @@ impl Check {
         if found <= max {
             return Some(());
         }
-        self.faults.push(Fault::TooMany {
-            path: path.into(),
-            found,
-            max,
-        });
+        self.faults.push(Fault::TooMany { path: path.into(), found, max });
         None
     }
 
     fn not_negative(&mut self, path: Arguments<'_>, found_minor: i64) {
         if found_minor < 0 {
-            self.faults.push(Fault::Negative {
-                path: path.to_string(),
-                found_minor,
-            });
+            self.faults.push(Fault::Negative { path: path.to_string(), found_minor });
         }
     }
 
@@ -290,26 +210,16 @@ impl Check {
 
     fn bounded(&mut self, path: Arguments<'_>, text: &str, max: usize) {
         if text.is_empty() {
-            self.faults.push(Fault::Empty {
-                path: path.to_string(),
-            });
+            self.faults.push(Fault::Empty { path: path.to_string() });
         }
         if text.len() > max {
-            self.faults.push(Fault::TooLong {
-                path: path.to_string(),
-                bytes: text.len(),
-                max,
-            });
+            self.faults.push(Fault::TooLong { path: path.to_string(), bytes: text.len(), max });
         }
         if text.contains(char::is_control) {
-            self.faults.push(Fault::ControlCharacter {
-                path: path.to_string(),
-            });
+            self.faults.push(Fault::ControlCharacter { path: path.to_string() });
         }
         if is_card_number(text) {
-            self.faults.push(Fault::ForbiddenData {
-                path: path.to_string(),
-            });
+            self.faults.push(Fault::ForbiddenData { path: path.to_string() });
         }
     }
 }

@@ -17,10 +17,7 @@ fn draft() -> Draft {
         charges: vec![Charge::new(ChargeKind::Shipping, 1_000)],
         parties: vec![Party::new(PartyRole::Customer, "c-1")],
         total_minor: 10_000,
-        tenders: vec![
-            DraftTender::new("voucher", 3_000),
-            DraftTender::new("credit_card", 7_000),
-        ],
+        tenders: vec![DraftTender::new("voucher", 3_000), DraftTender::new("credit_card", 7_000)],
         attributes: BTreeMap::from([("source".into(), "web".into())]),
         ..Draft::new("o-1", "BRL", Actor::customer("c-1").unwrap())
     }
@@ -72,15 +69,9 @@ fn an_order_says_what_its_draft_said() {
 #[test]
 fn tenders_are_numbered_from_one_in_the_order_of_the_draft() {
     let order = order(draft());
-    let tenders: Vec<_> = order
-        .tenders()
-        .iter()
-        .map(|t| (t.key, t.channel.as_str(), t.amount_minor))
-        .collect();
-    assert_eq!(
-        tenders,
-        [(Key(1), "voucher", 3_000), (Key(2), "credit_card", 7_000)]
-    );
+    let tenders: Vec<_> =
+        order.tenders().iter().map(|t| (t.key, t.channel.as_str(), t.amount_minor)).collect();
+    assert_eq!(tenders, [(Key(1), "voucher", 3_000), (Key(2), "credit_card", 7_000)]);
 }
 
 #[test]
@@ -93,94 +84,50 @@ fn each_fault_is_told_with_its_place() {
                 path: at("id"),
                 why: IdError {
                     kind: IdKind::Order,
-                    why: IdFault::Character {
-                        at: 1,
-                        allowed: "visible ASCII",
-                    },
+                    why: IdFault::Character { at: 1, allowed: "visible ASCII" },
                 },
             },
         ),
         (
             |d| d.currency = "QQQ".into(),
-            Fault::Currency {
-                path: at("currency"),
-                why: CurrencyError::Unknown { code: "QQQ".into() },
-            },
+            Fault::Currency { path: at("currency"), why: CurrencyError::Unknown { code: "QQQ".into() } },
         ),
         (
             |d| d.currency = "XAU".into(),
-            Fault::Currency {
-                path: at("currency"),
-                why: CurrencyError::NoMinorUnit { code: "XAU".into() },
-            },
+            Fault::Currency { path: at("currency"), why: CurrencyError::NoMinorUnit { code: "XAU".into() } },
         ),
-        (
-            |d| d.lines[0].sku = String::new(),
-            Fault::Empty {
-                path: at("lines[0].sku"),
-            },
-        ),
+        (|d| d.lines[0].sku = String::new(), Fault::Empty { path: at("lines[0].sku") }),
         (
             |d| d.lines[1].group = Some("g".repeat(129)),
-            Fault::TooLong {
-                path: at("lines[1].group"),
-                bytes: 129,
-                max: 128,
-            },
+            Fault::TooLong { path: at("lines[1].group"), bytes: 129, max: 128 },
         ),
         (
             |d| d.parties[0].reference = "c\n1".into(),
-            Fault::ControlCharacter {
-                path: at("parties[0].reference"),
-            },
+            Fault::ControlCharacter { path: at("parties[0].reference") },
         ),
         (
             |d| d.charges = vec![Charge::new(ChargeKind::Shipping, 1); 1_001],
-            Fault::TooMany {
-                path: at("charges"),
-                found: 1_001,
-                max: 1_000,
-            },
+            Fault::TooMany { path: at("charges"), found: 1_001, max: 1_000 },
         ),
         (
             |d| d.parties = vec![Party::new(PartyRole::Payer, "p"); 65],
-            Fault::TooMany {
-                path: at("parties"),
-                found: 65,
-                max: 64,
-            },
+            Fault::TooMany { path: at("parties"), found: 65, max: 64 },
         ),
         (
             |d| d.tenders = vec![DraftTender::new("boleto", 1); 65],
-            Fault::TooMany {
-                path: at("tenders"),
-                found: 65,
-                max: 64,
-            },
+            Fault::TooMany { path: at("tenders"), found: 65, max: 64 },
         ),
         (
             |d| d.attributes = (0..33).map(|n| (n.to_string(), String::new())).collect(),
-            Fault::TooMany {
-                path: at("attributes"),
-                found: 33,
-                max: 32,
-            },
+            Fault::TooMany { path: at("attributes"), found: 33, max: 32 },
         ),
         (
             |d| d.total_minor = 9_999,
-            Fault::TotalMismatch {
-                path: at("total_minor"),
-                stated_minor: 9_999,
-                counted_minor: 10_000,
-            },
+            Fault::TotalMismatch { path: at("total_minor"), stated_minor: 9_999, counted_minor: 10_000 },
         ),
         (
             |d| d.tenders[1].amount_minor = 7_001,
-            Fault::TendersMismatch {
-                path: at("tenders"),
-                total_minor: 10_000,
-                tendered_minor: 10_001,
-            },
+            Fault::TendersMismatch { path: at("tenders"), total_minor: 10_000, tendered_minor: 10_001 },
         ),
         (
             |d| d.tenders[0].channel = "Voucher".into(),
@@ -188,10 +135,7 @@ fn each_fault_is_told_with_its_place() {
                 path: at("tenders[0].channel"),
                 why: IdError {
                     kind: IdKind::Channel,
-                    why: IdFault::Character {
-                        at: 0,
-                        allowed: "a-z 0-9 _ . -",
-                    },
+                    why: IdFault::Character { at: 0, allowed: "a-z 0-9 _ . -" },
                 },
             },
         ),
@@ -199,29 +143,19 @@ fn each_fault_is_told_with_its_place() {
             |d| {
                 d.attributes.insert("k".repeat(65), "v".into());
             },
-            Fault::TooLong {
-                path: at("attributes[0]"),
-                bytes: 65,
-                max: 64,
-            },
+            Fault::TooLong { path: at("attributes[0]"), bytes: 65, max: 64 },
         ),
         (
             |d| {
                 d.attributes.insert("note".into(), "v".repeat(513));
             },
-            Fault::TooLong {
-                path: at("attributes.note"),
-                bytes: 513,
-                max: 512,
-            },
+            Fault::TooLong { path: at("attributes.note"), bytes: 513, max: 512 },
         ),
         (
             |d| {
                 d.attributes.insert(String::new(), "v".into());
             },
-            Fault::Empty {
-                path: at("attributes[0]"),
-            },
+            Fault::Empty { path: at("attributes[0]") },
         ),
     ];
     for (change, fault) in cases {
@@ -249,54 +183,21 @@ fn all_faults_of_a_draft_are_told_at_once_and_in_order() {
     assert_eq!(
         found,
         [
-            Fault::Name {
-                path: at("id"),
-                why: IdError {
-                    kind: IdKind::Order,
-                    why: IdFault::Empty,
-                },
-            },
-            Fault::Currency {
-                path: at("currency"),
-                why: CurrencyError::Malformed,
-            },
-            Fault::NotPositive {
-                path: at("lines[0].quantity"),
-                found: 0,
-            },
-            Fault::Negative {
-                path: at("lines[1].unit_price_minor"),
-                found_minor: -5_000,
-            },
-            Fault::Negative {
-                path: at("charges[0].amount_minor"),
-                found_minor: -1,
-            },
-            Fault::TotalMismatch {
-                path: at("total_minor"),
-                stated_minor: 10_000,
-                counted_minor: -3_501,
-            },
-            Fault::NotPositive {
-                path: at("tenders[0].amount_minor"),
-                found: 0,
-            },
-            Fault::TendersMismatch {
-                path: at("tenders"),
-                total_minor: 10_000,
-                tendered_minor: 7_000,
-            },
+            Fault::Name { path: at("id"), why: IdError { kind: IdKind::Order, why: IdFault::Empty } },
+            Fault::Currency { path: at("currency"), why: CurrencyError::Malformed },
+            Fault::NotPositive { path: at("lines[0].quantity"), found: 0 },
+            Fault::Negative { path: at("lines[1].unit_price_minor"), found_minor: -5_000 },
+            Fault::Negative { path: at("charges[0].amount_minor"), found_minor: -1 },
+            Fault::TotalMismatch { path: at("total_minor"), stated_minor: 10_000, counted_minor: -3_501 },
+            Fault::NotPositive { path: at("tenders[0].amount_minor"), found: 0 },
+            Fault::TendersMismatch { path: at("tenders"), total_minor: 10_000, tendered_minor: 7_000 },
             forbidden("attributes.cvv"),
         ]
     );
     for fault in &found {
         assert!(fault.to_string().starts_with(fault.path()), "{fault}");
     }
-    assert!(
-        Faults(found)
-            .to_string()
-            .starts_with("id: order id: is empty; currency: ")
-    );
+    assert!(Faults(found).to_string().starts_with("id: order id: is empty; currency: "));
 }
 
 #[test]
@@ -321,10 +222,7 @@ fn discounts_take_off_and_never_below_nothing() {
     assert_eq!(accepted(discounted(-10_000, 0)).total().minor(), 0);
     assert_eq!(
         refused(discounted(-10_001, -1)),
-        [Fault::Negative {
-            path: at("total_minor"),
-            found_minor: -1,
-        }]
+        [Fault::Negative { path: at("total_minor"), found_minor: -1 }]
     );
 }
 
@@ -357,10 +255,7 @@ fn amounts_that_overflow_are_refused_wherever_they_do() {
         lines(vec![Line::goods("a", 1, half); 2], vec![]),
         lines(vec![Line::goods("a", 2, i64::MIN)], vec![]),
         // The sum would fit; that of the lines alone would not.
-        lines(
-            vec![Line::goods("a", 1, half); 2],
-            vec![Charge::new(ChargeKind::Discount, i64::MIN)],
-        ),
+        lines(vec![Line::goods("a", 1, half); 2], vec![Charge::new(ChargeKind::Discount, i64::MIN)]),
     ] {
         assert!(faults(draft).contains(&overflow("total_minor")));
     }
@@ -375,19 +270,9 @@ fn amounts_that_overflow_are_refused_wherever_they_do() {
 #[test]
 fn ten_thousand_lines_are_refused_without_reading_them() {
     let line = Line::goods("4111111111111111".repeat(100), 0, -1);
-    let draft = Draft {
-        lines: vec![line; 10_000],
-        ..draft()
-    };
+    let draft = Draft { lines: vec![line; 10_000], ..draft() };
     // Had they been read, each line would add faults of its own.
-    assert_eq!(
-        faults(draft),
-        [Fault::TooMany {
-            path: at("lines"),
-            found: 10_000,
-            max: 1_000,
-        }]
-    );
+    assert_eq!(faults(draft), [Fault::TooMany { path: at("lines"), found: 10_000, max: 1_000 }]);
 }
 
 #[test]
@@ -448,9 +333,7 @@ fn what_only_resembles_a_card_number_is_kept() {
 
 #[test]
 fn an_attribute_named_for_card_data_is_refused_whatever_it_holds() {
-    for key in [
-        "cvv", "cvc", "cvn", "pan", "pin", "CVV", "Pin", " pan ", "cvv2", "card_cvv", "card-cvc",
-    ] {
+    for key in ["cvv", "cvc", "cvn", "pan", "pin", "CVV", "Pin", " pan ", "cvv2", "card_cvv", "card-cvc"] {
         let found = refused(|d| {
             d.attributes.insert(key.into(), String::new());
         });
@@ -473,20 +356,12 @@ fn shared(draft: Draft) -> (Vec<Packed>, i64) {
     for (number, parcel) in (1..).zip(&parcels) {
         assert_eq!(parcel.key, Key(number));
     }
-    let parcels = parcels
-        .into_iter()
-        .map(|p| (p.group, p.lines, p.share_minor))
-        .collect();
+    let parcels = parcels.into_iter().map(|p| (p.group, p.lines, p.share_minor)).collect();
     (parcels, order.services_minor())
 }
 
 fn of(lines: Vec<Line>, charges: Vec<Charge>, total_minor: i64) -> Draft {
-    Draft {
-        lines,
-        charges,
-        total_minor,
-        ..Draft::new("o-1", "BRL", Actor::system())
-    }
+    Draft { lines, charges, total_minor, ..Draft::new("o-1", "BRL", Actor::system()) }
 }
 
 #[test]
@@ -494,13 +369,7 @@ fn goods_travel_by_group_and_carry_their_part_of_the_rest() {
     let group = |name: &str| Some(name.to_owned());
     let (parcels, services) = shared(draft());
     // Shipping of 10.00 over 25.00, 50.00 and 15.00: 2.78, 5.55 and 1.67.
-    assert_eq!(
-        parcels,
-        [
-            (group("ana"), vec![0], 2_778),
-            (group("bob"), vec![1], 5_555)
-        ]
-    );
+    assert_eq!(parcels, [(group("ana"), vec![0], 2_778), (group("bob"), vec![1], 5_555)]);
     assert_eq!(services, 1_667);
 }
 
@@ -522,11 +391,7 @@ fn parcels_come_in_the_order_their_groups_appear() {
     ));
     assert_eq!(
         parcels,
-        [
-            (Some("zoe".into()), vec![0, 3], 475),
-            (None, vec![1, 4], 700),
-            (Some("ana".into()), vec![2], 350),
-        ]
+        [(Some("zoe".into()), vec![0, 3], 475), (None, vec![1, 4], 700), (Some("ana".into()), vec![2], 350),]
     );
     assert_eq!(services, 0);
 }
@@ -563,10 +428,7 @@ fn a_groups_charge_goes_to_its_goods_then_to_its_services_then_to_all() {
 #[test]
 fn shared_charges_are_equal_where_the_goods_are_free() {
     let draft = of(
-        vec![
-            Line::goods("a", 1, 0).in_group("ana"),
-            Line::goods("b", 1, 0).in_group("bob"),
-        ],
+        vec![Line::goods("a", 1, 0).in_group("ana"), Line::goods("b", 1, 0).in_group("bob")],
         vec![Charge::new(ChargeKind::Shipping, 101)],
         101,
     );
@@ -577,10 +439,7 @@ fn shared_charges_are_equal_where_the_goods_are_free() {
 #[test]
 fn no_parcel_owes_money_because_its_discount_is_larger_than_its_goods() {
     let draft = of(
-        vec![
-            Line::goods("a", 1, 100).in_group("ana"),
-            Line::goods("b", 1, 300).in_group("bob"),
-        ],
+        vec![Line::goods("a", 1, 100).in_group("ana"), Line::goods("b", 1, 300).in_group("bob")],
         vec![Charge::new(ChargeKind::Discount, -200).in_group("ana")],
         200,
     );
@@ -614,16 +473,8 @@ fn an_order_survives_being_written_and_read() {
 fn a_record_that_was_tampered_with_is_not_an_order() {
     let json = String::from_utf8(order(draft()).content()).unwrap();
     for (from, to, why) in [
-        (
-            r#""total_minor":10000"#,
-            r#""total_minor":10001"#,
-            "total_minor: 10001 minor units",
-        ),
-        (
-            r#""quantity":2"#,
-            r#""quantity":0"#,
-            "lines[0].quantity: 0 is not above zero",
-        ),
+        (r#""total_minor":10000"#, r#""total_minor":10001"#, "total_minor: 10001 minor units"),
+        (r#""quantity":2"#, r#""quantity":0"#, "lines[0].quantity: 0 is not above zero"),
         (r#""quantity":2"#, r#""quantity":-2"#, "invalid value"),
         (r#""tenders""#, r#""tender""#, "unknown field"),
         (r#""customer:c-1""#, r#""c-1""#, "names no role"),
@@ -663,11 +514,8 @@ fn price() -> impl Strategy<Value = i64> {
 
 fn line() -> impl Strategy<Value = Line> {
     (1..20_u32, price(), any::<bool>(), group()).prop_map(|(quantity, price, goods, group)| {
-        let line = if goods {
-            Line::goods("sku", quantity, price)
-        } else {
-            Line::service("sku", quantity, price)
-        };
+        let line =
+            if goods { Line::goods("sku", quantity, price) } else { Line::service("sku", quantity, price) };
         Line { group, ..line }
     })
 }
@@ -679,10 +527,7 @@ fn charge() -> impl Strategy<Value = Charge> {
         (-100_000..100_000_i64).prop_map(|minor| (ChargeKind::Adjustment, minor)),
         price().prop_map(|minor| (ChargeKind::Discount, -minor)),
     ];
-    (charge, group()).prop_map(|((kind, minor), group)| Charge {
-        group,
-        ..Charge::new(kind, minor)
-    })
+    (charge, group()).prop_map(|((kind, minor), group)| Charge { group, ..Charge::new(kind, minor) })
 }
 
 /// Drafts that agree with themselves: where the discounts are larger than all the rest, an
@@ -704,10 +549,7 @@ fn drafts() -> impl Strategy<Value = Draft> {
             .filter(|minor| *minor > 0)
             .map(|minor| DraftTender::new("credit_card", minor))
             .collect();
-        Draft {
-            tenders,
-            ..of(lines, charges, total)
-        }
+        Draft { tenders, ..of(lines, charges, total) }
     })
 }
 

@@ -17,7 +17,8 @@ use crate::id::{Key, OpKey};
 use crate::machine::graph::Fnv;
 use crate::machine::place::{Bit, Cons, GivenBack, Join, Nil, Or, Released, Within};
 use crate::machine::{
-    AskValue, Class, CodecError, Graph, InputOf, Instance, Machine, Placement, Proof, Signal, Trigger, View, World,
+    AskValue, Class, CodecError, Graph, InputOf, Instance, Machine, Placement, Proof, Signal, Trigger, View,
+    World,
 };
 use crate::stage::proof::{Cancelling, GivesBack, TakesBack, Wanted};
 
@@ -41,9 +42,8 @@ impl fmt::Debug for Pipeline {
 }
 
 /// What a route makes of an ask: inputs for instances of its target.
-pub(crate) type Deliver = Box<
-    dyn Fn(&dyn Any, &At<'_>) -> Vec<(Key, Arc<dyn Any + Send + Sync>)> + Send + Sync,
->;
+pub(crate) type Deliver =
+    Box<dyn Fn(&dyn Any, &At<'_>) -> Vec<(Key, Arc<dyn Any + Send + Sync>)> + Send + Sync>;
 
 /// What a route may look at.
 pub(crate) struct At<'a> {
@@ -212,13 +212,7 @@ pub fn pipeline(
 ) -> Builder<HallProofs, Bit<false>, Bit<false>, Bit<false>, Bit<false>> {
     let life = Placed::<lifecycle::lifecycle::M>::new(lifecycle::lifecycle::M::with(life));
     Builder {
-        inner: Parts {
-            name,
-            version,
-            stages: vec![Box::new(life)],
-            routes: Vec::new(),
-            spare: Vec::new(),
-        },
+        inner: Parts { name, version, stages: vec![Box::new(life)], routes: Vec::new(), spare: Vec::new() },
         types: PhantomData,
     }
 }
@@ -411,11 +405,9 @@ impl Parts {
         for s in &self.stages {
             for proof in s.graph().yields {
                 match yielded.iter().find(|(p, _)| p == proof) {
-                    Some((_, first)) => faults.push(BuildFault::YieldedTwice {
-                        proof,
-                        first,
-                        second: s.name(),
-                    }),
+                    Some((_, first)) => {
+                        faults.push(BuildFault::YieldedTwice { proof, first, second: s.name() })
+                    }
                     None => yielded.push((proof, s.name())),
                 }
             }
@@ -446,8 +438,7 @@ impl Parts {
                 Trigger::Granted(p) | Trigger::Withdrawn(p) => Some(p),
                 Trigger::Route | Trigger::NeedsGranted | Trigger::NeedsWithdrawn => None,
             });
-            let heard: BTreeSet<&'static str> =
-                s.graph().hears.iter().copied().chain(sent_by).collect();
+            let heard: BTreeSet<&'static str> = s.graph().hears.iter().copied().chain(sent_by).collect();
             for proof in heard {
                 if !yielded.iter().any(|(p, _)| *p == proof) {
                     faults.push(BuildFault::Unyielded { place: s.name(), proof });

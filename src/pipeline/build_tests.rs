@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::*;
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OrderId};
-use crate::machine::{
-    Answer, Cx, Decide, Evidence, Fold, Machine, Next, On, Proof, View, to, until,
-};
+use crate::machine::{Answer, Cx, Decide, Evidence, Fold, Machine, Next, On, Proof, View, to, until};
 use crate::order::{Draft, DraftTender, Line, Order};
 
 /// A machine that waits for a signal, may ask one thing of others, and hears of one fact when it is over.
@@ -126,9 +124,7 @@ use shop::Called;
 use till::Counted;
 
 fn everyone<M: Machine, S: Default>(view: &View<'_, M>) -> Vec<(Key, S)> {
-    view.instances()
-        .map(|(key, _)| (key, S::default()))
-        .collect()
+    view.instances().map(|(key, _)| (key, S::default())).collect()
 }
 
 macro_rules! empty {
@@ -157,10 +153,7 @@ fn a_pipeline_without_fault_is_built_with_the_lifecycle_first() {
     let p = bakery!().build().unwrap();
     assert_eq!(p.places(), ["order.life", "oven", "shop", "till"]);
     let routes: Vec<_> = p.routes().iter().map(|r| (r.ask, r.to, r.signal)).collect();
-    assert_eq!(
-        routes,
-        [("Ready", "shop", "Called"), ("Bill", "till", "Counted")]
-    );
+    assert_eq!(routes, [("Ready", "shop", "Called"), ("Bill", "till", "Counted")]);
 }
 
 #[test]
@@ -188,74 +181,36 @@ fn what_a_machine_asks_is_carried_and_what_it_hears_is_sent() {
         .route::<Ready, shop::M, Called>(|_, view| everyone(view))
         .build();
     let expected = [
-        BuildFault::Unrouted {
-            place: "shop",
-            ask: "Bill",
-        },
-        BuildFault::Unsent {
-            place: "till",
-            signal: "Counted",
-        },
+        BuildFault::Unrouted { place: "shop", ask: "Bill" },
+        BuildFault::Unsent { place: "till", signal: "Counted" },
     ];
     assert_eq!(faults(built), expected);
 }
 
 #[test]
 fn a_route_carries_what_somebody_asks() {
-    let built = bakery!()
-        .route::<Gossip, till::M, Counted>(|_, view| everyone(view))
-        .build();
-    assert_eq!(
-        faults(built),
-        [BuildFault::Unasked {
-            ask: "Gossip",
-            to: "till"
-        }]
-    );
+    let built = bakery!().route::<Gossip, till::M, Counted>(|_, view| everyone(view)).build();
+    assert_eq!(faults(built), [BuildFault::Unasked { ask: "Gossip", to: "till" }]);
 }
 
 #[test]
 fn a_route_leads_to_a_placement() {
-    let built = bakery!()
-        .route_to::<Ready, till::M, Counted>("cellar", |_, view| everyone(view))
-        .build();
-    assert_eq!(
-        faults(built),
-        [BuildFault::Nowhere {
-            ask: "Ready",
-            to: "cellar"
-        }]
-    );
+    let built = bakery!().route_to::<Ready, till::M, Counted>("cellar", |_, view| everyone(view)).build();
+    assert_eq!(faults(built), [BuildFault::Nowhere { ask: "Ready", to: "cellar" }]);
 }
 
 #[test]
 fn a_route_leads_to_the_machine_it_was_written_for() {
-    let built = bakery!()
-        .route_to::<Ready, shop::M, Called>("till", |_, view| everyone(view))
-        .build();
-    let expected = BuildFault::Elsewhere {
-        ask: "Ready",
-        to: "till",
-        machine: "shop",
-    };
+    let built = bakery!().route_to::<Ready, shop::M, Called>("till", |_, view| everyone(view)).build();
+    let expected = BuildFault::Elsewhere { ask: "Ready", to: "till", machine: "shop" };
     assert_eq!(faults(built), [expected]);
 }
 
 #[test]
 fn routes_do_not_run_in_a_circle() {
-    let built = bakery!()
-        .route::<Bill, oven::M, Rung>(|_, view| everyone(view))
-        .build();
+    let built = bakery!().route::<Bill, oven::M, Rung>(|_, view| everyone(view)).build();
     let found = faults(built);
-    assert!(
-        matches!(
-            found[..],
-            [BuildFault::Circle {
-                place: "oven" | "shop"
-            }]
-        ),
-        "{found:?}"
-    );
+    assert!(matches!(found[..], [BuildFault::Circle { place: "oven" | "shop" }]), "{found:?}");
 }
 
 #[test]
@@ -267,14 +222,8 @@ fn a_machine_hears_of_proofs_that_somebody_yields() {
         .route::<Bill, till::M, Counted>(|_, view| everyone(view))
         .build();
     let expected = [
-        BuildFault::Unyielded {
-            place: "shop",
-            proof: "baked",
-        },
-        BuildFault::Unsent {
-            place: "shop",
-            signal: "Called",
-        },
+        BuildFault::Unyielded { place: "shop", proof: "baked" },
+        BuildFault::Unsent { place: "shop", signal: "Called" },
     ];
     assert_eq!(faults(built), expected);
 }
@@ -282,23 +231,13 @@ fn a_machine_hears_of_proofs_that_somebody_yields() {
 #[test]
 fn a_signal_of_a_proof_needs_somebody_who_yields_it() {
     let built = empty!().then(twin::M::with(())).spare::<Baked>().build();
-    assert_eq!(
-        faults(built),
-        [BuildFault::Unyielded {
-            place: "twin",
-            proof: "sold"
-        }]
-    );
+    assert_eq!(faults(built), [BuildFault::Unyielded { place: "twin", proof: "sold" }]);
 }
 
 #[test]
 fn a_proof_is_used_or_said_to_be_spare() {
     let twin_alone = || bakery!().then(twin::M::with(()).named("other"));
-    let expected = BuildFault::YieldedTwice {
-        proof: "baked",
-        first: "oven",
-        second: "other",
-    };
+    let expected = BuildFault::YieldedTwice { proof: "baked", first: "oven", second: "other" };
     assert_eq!(faults(twin_alone().build()), [expected]);
     let unused = empty!()
         .then(oven::M::with(()))
@@ -306,14 +245,8 @@ fn a_proof_is_used_or_said_to_be_spare() {
         .route::<Ready, till::M, Counted>(|_, view| everyone(view))
         .build();
     let expected = [
-        BuildFault::Unused {
-            place: "oven",
-            proof: "baked",
-        },
-        BuildFault::Unyielded {
-            place: "oven",
-            proof: "sold",
-        },
+        BuildFault::Unused { place: "oven", proof: "baked" },
+        BuildFault::Unyielded { place: "oven", proof: "sold" },
     ];
     assert_eq!(faults(unused), expected);
 }
@@ -323,13 +256,7 @@ fn a_policy_that_cannot_be_stored_is_found_before_the_first_order() {
     let odd = BTreeMap::from([((1, 2), 3)]);
     let built = bakery!().then(clock::M::with(odd)).build();
     let why = "`clock` is malformed: key must be a string".to_owned();
-    assert_eq!(
-        faults(built),
-        [BuildFault::Policy {
-            place: "clock",
-            why
-        }]
-    );
+    assert_eq!(faults(built), [BuildFault::Policy { place: "clock", why }]);
 }
 
 #[test]
@@ -343,9 +270,7 @@ fn every_fault_is_listed_at_once_and_told_in_one_line_each() {
         .route_to::<Bill, till::M, Counted>("cellar", |_, view| everyone(view))
         .route_to::<Bill, till::M, Counted>("shop", |_, view| everyone(view))
         .build();
-    let Err(all) = built else {
-        panic!("a pipeline with faults is not built")
-    };
+    let Err(all) = built else { panic!("a pipeline with faults is not built") };
     let told: Vec<String> = all.0.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -361,11 +286,7 @@ fn every_fault_is_listed_at_once_and_told_in_one_line_each() {
             "a route carries `Bill` to `shop`, where `till` is not what is placed",
         ]
     );
-    assert!(
-        all.to_string()
-            .starts_with("the pipeline has 9 faults: two machines"),
-        "{all}"
-    );
+    assert!(all.to_string().starts_with("the pipeline has 9 faults: two machines"), "{all}");
 }
 
 #[test]
@@ -383,14 +304,7 @@ fn the_fingerprint_of_a_pipeline_is_that_of_its_tables_routes_and_names() {
         ),
         is
     );
-    assert_ne!(
-        print(
-            bakery!()
-                .route::<Ready, till::M, Counted>(|_, view| everyone(view))
-                .build()
-        ),
-        is
-    );
+    assert_ne!(print(bakery!().route::<Ready, till::M, Counted>(|_, view| everyone(view)).build()), is);
 }
 
 // ---- what the composition does, step by step
@@ -406,47 +320,20 @@ fn open(p: &Pipeline) -> Progress {
     d.total_minor = 400;
     d.tenders.push(DraftTender::new("card", 400));
     let id: OrderId = "o-1".parse().unwrap();
-    let mut o = p
-        .place(id.into(), Order::parse(d).unwrap(), at(0))
-        .unwrap()
-        .progress;
-    for call in [
-        oven::M::command(1, oven::Begin),
-        shop::M::command(1, shop::Begin),
-        till::M::command(1, till::Begin),
-    ] {
-        o = step(
-            p,
-            &o,
-            EventKind::Command {
-                call,
-                command: None,
-            },
-            0,
-        )
-        .progress;
+    let mut o = p.place(id.into(), Order::parse(d).unwrap(), at(0)).unwrap().progress;
+    for call in
+        [oven::M::command(1, oven::Begin), shop::M::command(1, shop::Begin), till::M::command(1, till::Begin)]
+    {
+        o = step(p, &o, EventKind::Command { call, command: None }, 0).progress;
     }
     o
 }
 fn step(p: &Pipeline, o: &Progress, kind: EventKind, ms: i64) -> Decision {
     let by = Actor::agent("anna").unwrap();
-    p.step(
-        o,
-        Event {
-            kind,
-            by,
-            occurred: None,
-        },
-        at(ms),
-    )
-    .unwrap()
-    .unwrap()
+    p.step(o, Event { kind, by, occurred: None }, at(ms)).unwrap().unwrap()
 }
 fn fires(d: &Decision) -> Vec<String> {
-    d.fires
-        .iter()
-        .map(|f| format!("{} {} -> {}", f.place, f.input, f.to))
-        .collect()
+    d.fires.iter().map(|f| format!("{} {} -> {}", f.place, f.input, f.to)).collect()
 }
 
 #[test]
@@ -469,14 +356,7 @@ fn a_proof_stops_who_waits_for_it() {
     assert_eq!(timers.len(), 3);
     let shop_is_late = timers.into_iter().nth(1).unwrap();
     let d = step(&p, &o, shop_is_late, 10);
-    assert_eq!(
-        fires(&d),
-        [
-            "shop Due -> Over",
-            "till Counted -> Over",
-            "oven Rung -> Over"
-        ]
-    );
+    assert_eq!(fires(&d), ["shop Due -> Over", "till Counted -> Over", "oven Rung -> Over"]);
     assert_eq!(d.progress.holds.len(), 1, "the shop alone was late");
 }
 
@@ -488,38 +368,21 @@ fn a_timer_whose_instant_was_taken_away_is_void() {
     let (till, oven) = (timers.remove(2), timers.remove(0));
     let o = step(&p, &o, oven, 10).progress;
     let o = step(&p, &o, till, 10).progress;
-    let again = EventKind::Timer {
-        place: 3,
-        key: Key(1),
-        timer: 2,
-    };
+    let again = EventKind::Timer { place: 3, key: Key(1), timer: 2 };
     let d = step(&p, &o, again, 20);
-    assert_eq!(
-        (d.disposition, d.entry.is_none()),
-        (Disposition::Void, true)
-    );
-    assert_eq!(
-        p.due(&o, at(1_000_000_000)).len(),
-        1,
-        "only the lifecycle still waits"
-    );
+    assert_eq!((d.disposition, d.entry.is_none()), (Disposition::Void, true));
+    assert_eq!(p.due(&o, at(1_000_000_000)).len(), 1, "only the lifecycle still waits");
 }
 
 #[test]
 fn evidence_that_a_state_defers_or_whose_instance_is_to_come_is_early_and_records_nothing() {
     let p = bakery!().build().unwrap();
     let o = open(&p);
-    let told = |key: u32, message| EventKind::Evidence {
-        call: till::M::evidence(key, till::Told(1)),
-        message,
-    };
+    let told =
+        |key: u32, message| EventKind::Evidence { call: till::M::evidence(key, till::Told(1)), message };
     for key in [1, 2] {
         let d = step(&p, &o, told(key, None), 1);
-        assert_eq!(
-            (d.disposition, d.entry.is_none()),
-            (Disposition::Early, true),
-            "till {key}"
-        );
+        assert_eq!((d.disposition, d.entry.is_none()), (Disposition::Early, true), "till {key}");
         assert_eq!(d.progress.version, o.version);
     }
 }
@@ -538,10 +401,7 @@ fn one_fact_moves_an_instance_once_whichever_message_carries_it() {
     let o = first.progress;
     for message in [1, 2] {
         let again = step(&p, &o, told(1, message), 12);
-        assert_eq!(
-            (again.disposition, again.entry.is_none()),
-            (Disposition::Duplicate, true)
-        );
+        assert_eq!((again.disposition, again.entry.is_none()), (Disposition::Duplicate, true));
     }
     assert_eq!(step(&p, &o, told(2, 1), 13).disposition, Disposition::Moved);
 }
@@ -551,20 +411,8 @@ fn evidence_for_a_machine_that_is_not_placed_is_told_apart_from_evidence_that_is
     let p = bakery!().build().unwrap();
     let o = open(&p);
     let call = twin::M::evidence(1, twin::Told(1));
-    let event = EventKind::Evidence {
-        call,
-        message: None,
-    };
-    let event = Event {
-        kind: event,
-        by: Actor::system(),
-        occurred: None,
-    };
+    let event = EventKind::Evidence { call, message: None };
+    let event = Event { kind: event, by: Actor::system(), occurred: None };
     let refused = p.step(&o, event, at(1)).unwrap().unwrap_err();
-    assert_eq!(
-        refused,
-        Refused::UnknownMachine {
-            place: "twin".to_owned()
-        }
-    );
+    assert_eq!(refused, Refused::UnknownMachine { place: "twin".to_owned() });
 }

@@ -15,16 +15,15 @@ mod region;
 mod restore;
 mod step;
 
-pub use build::{Builder, BuildFault, BuildFaults, Pipeline, RouteSpec, pipeline};
+pub use build::{BuildFault, BuildFaults, Builder, Pipeline, RouteSpec, pipeline};
 pub use lifecycle::{Cause, LifePolicy};
 pub use physical::{Physical, physical};
 pub use progress::{Hold, Outstanding, Phase, Progress};
 pub(crate) use restore::{Restore, RestoredEffect, RestoredInstance};
-pub(crate) use step::{print, remember_command};
 pub use step::{
-    Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, Move, Refused,
-    StepError,
+    Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, Move, Refused, StepError,
 };
+pub(crate) use step::{print, remember_command};
 
 #[cfg(test)]
 mod build_tests;

@@ -177,10 +177,7 @@ impl Phase {
     /// Whether nothing more is expected of the order.
     #[must_use]
     pub const fn is_end(self) -> bool {
-        matches!(
-            self,
-            Phase::Cancelled | Phase::Expired | Phase::Rejected | Phase::Closed
-        )
+        matches!(self, Phase::Cancelled | Phase::Expired | Phase::Rejected | Phase::Closed)
     }
 }
 

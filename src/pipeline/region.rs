@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::id::Key;
 use crate::ledger::Posting;
 use crate::machine::{
-    AskValue, CodecError, Deadline, Due, Exhausted, Fault, Graph, Hit, Instance, Machine, Moved,
-    Out, Placement, Proofs, Step, View, World,
+    AskValue, CodecError, Deadline, Due, Exhausted, Fault, Graph, Hit, Instance, Machine, Moved, Out,
+    Placement, Proofs, Step, View, World,
 };
 
 /// A machine at its place in a pipeline.
@@ -33,7 +33,12 @@ pub(crate) trait Stage: Debug + Send + Sync {
     fn exhausted(&self, effect: u8, spent: Exhausted) -> Option<Arc<dyn Any + Send + Sync>>;
     fn effect_value(&self, effect: &(dyn Any + Send + Sync)) -> Option<Box<dyn Any + Send + Sync>>;
     fn save_input(&self, input: &(dyn Any + Send + Sync), out: &mut Vec<u8>) -> Result<(), CodecError>;
-    fn load_input(&self, name: &str, version: u16, json: &str) -> Result<Arc<dyn Any + Send + Sync>, CodecError>;
+    fn load_input(
+        &self,
+        name: &str,
+        version: u16,
+        json: &str,
+    ) -> Result<Arc<dyn Any + Send + Sync>, CodecError>;
     fn load_state(&self, name: &str, version: u16, json: &str) -> Result<Loaded, CodecError>;
     fn load_effect(&self, name: &str, version: u16, json: &str) -> Result<Loaded, CodecError>;
 }
@@ -121,27 +126,20 @@ fn stored(
     out.extend_from_slice(version.to_string().as_bytes());
     out.push(b',');
     save(&mut out)?;
-    let text = String::from_utf8(out).map_err(|e| CodecError::Malformed {
-        name: name.to_owned(),
-        why: e.to_string(),
-    })?;
+    let text = String::from_utf8(out)
+        .map_err(|e| CodecError::Malformed { name: name.to_owned(), why: e.to_string() })?;
     Ok(text.into())
 }
 
 impl<M: Machine> Placed<M> {
     fn stored_state(state: &M::State) -> Result<Arc<str>, CodecError> {
-        let spec = M::GRAPH
-            .states
-            .get(usize::from(M::state_ix(state)))
-            .expect("a state stands in its table");
+        let spec = M::GRAPH.states.get(usize::from(M::state_ix(state))).expect("a state stands in its table");
         stored(spec.name, spec.version, |out| M::save_state(state, out))
     }
 
     fn stored_effect(effect: &M::Fx) -> Result<Arc<str>, CodecError> {
-        let spec = M::GRAPH
-            .effects
-            .get(usize::from(M::effect_ix(effect)))
-            .expect("an effect stands in its table");
+        let spec =
+            M::GRAPH.effects.get(usize::from(M::effect_ix(effect))).expect("an effect stands in its table");
         stored(spec.name, spec.version, |out| M::save_effect(effect, out))
     }
 }
@@ -166,10 +164,8 @@ impl<M: Machine> Stage for Placed<M> {
     fn save_policy(&self) -> Result<String, CodecError> {
         let mut out = Vec::new();
         crate::machine::save(self.name, &*self.policy, &mut out)?;
-        String::from_utf8(out).map_err(|e| CodecError::Malformed {
-            name: self.name.to_owned(),
-            why: e.to_string(),
-        })
+        String::from_utf8(out)
+            .map_err(|e| CodecError::Malformed { name: self.name.to_owned(), why: e.to_string() })
     }
 
     fn load_policy(&self, version: u16, json: &str) -> Result<Arc<dyn Any + Send + Sync>, CodecError> {
@@ -180,9 +176,7 @@ impl<M: Machine> Stage for Placed<M> {
         let view = Self::view(at);
         let found = at.region.binary_search_by_key(&at.key, |i| i.key).ok();
         let state = found.and_then(|n| at.region.get(n)).map(|i| {
-            i.state
-                .downcast_ref::<M::State>()
-                .expect("a region holds the states of its own machine")
+            i.state.downcast_ref::<M::State>().expect("a region holds the states of its own machine")
         });
         let mut out = Out::<M>::default();
         Ok(match M::step(state, input::<M>(event), at.key, &view, &mut out)? {
@@ -191,16 +185,14 @@ impl<M: Machine> Stage for Placed<M> {
             Hit::Stale => Outcome::Stale,
             Hit::Alarmed => Outcome::Alarmed,
             Hit::Moved { row, state, due } => {
-                let saved = Self::stored_state(&state)
-                    .expect("states are plain data that JSON can hold");
+                let saved = Self::stored_state(&state).expect("states are plain data that JSON can hold");
                 let effects = out
                     .effects
                     .into_iter()
                     .map(|(fx, nth)| WantedFx {
                         ix: M::effect_ix(&fx),
                         nth,
-                        saved: Self::stored_effect(&fx)
-                            .expect("effects are plain data that JSON can hold"),
+                        saved: Self::stored_effect(&fx).expect("effects are plain data that JSON can hold"),
                         value: Arc::new(fx),
                     })
                     .collect();
@@ -260,16 +252,19 @@ impl<M: Machine> Stage for Placed<M> {
 
     fn save_input(&self, event: &(dyn Any + Send + Sync), out: &mut Vec<u8>) -> Result<(), CodecError> {
         let event = input::<M>(event);
-        let spec = M::GRAPH
-            .inputs
-            .get(usize::from(M::input_ix(event)))
-            .expect("an input stands in its table");
+        let spec =
+            M::GRAPH.inputs.get(usize::from(M::input_ix(event))).expect("an input stands in its table");
         let text = stored(spec.name, spec.version, |out| M::save_input(event, out))?;
         out.extend_from_slice(text.as_bytes());
         Ok(())
     }
 
-    fn load_input(&self, name: &str, version: u16, json: &str) -> Result<Arc<dyn Any + Send + Sync>, CodecError> {
+    fn load_input(
+        &self,
+        name: &str,
+        version: u16,
+        json: &str,
+    ) -> Result<Arc<dyn Any + Send + Sync>, CodecError> {
         Ok(Arc::new(M::load_input(name, version, json)?))
     }
 

@@ -77,14 +77,7 @@ impl Pipeline {
         let value = stage.load_input(name, version, json)?;
         let input = stage.input_ix(&*value).unwrap_or_default();
         let class = stage.graph().inputs.get(usize::from(input)).map_or(Class::Signal, |i| i.class);
-        Ok(Some(Call {
-            machine: stage.graph().name,
-            place: Some(stage.name()),
-            key,
-            input,
-            class,
-            value,
-        }))
+        Ok(Some(Call { machine: stage.graph().name, place: Some(stage.name()), key, input, class, value }))
     }
 
     pub(crate) fn restore(&self, r: Restore) -> Result<Progress, CodecError> {
@@ -97,10 +90,9 @@ impl Pipeline {
             .collect();
         let mut books = Books::default();
         for p in &r.sums {
-            books.post(p).map_err(|e| CodecError::Malformed {
-                name: p.code.name().to_owned(),
-                why: e.to_string(),
-            })?;
+            books
+                .post(p)
+                .map_err(|e| CodecError::Malformed { name: p.code.name().to_owned(), why: e.to_string() })?;
         }
         let mut p = Progress {
             id: r.id,

@@ -57,10 +57,7 @@ impl<G: Gate> Approved<G> {
     /// The proof.
     #[must_use]
     pub fn by(approvals: u32) -> Self {
-        Self {
-            approvals,
-            gate: PhantomData,
-        }
+        Self { approvals, gate: PhantomData }
     }
 }
 impl<G: Gate> Proof for Approved<G> {

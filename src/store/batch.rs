@@ -124,16 +124,8 @@ impl Batch {
         len(&self.progress)
             + self.document.as_ref().map_or(0, len)
             + self.policies.iter().map(|(_, body)| len(body)).sum::<u64>()
-            + self
-                .entries
-                .iter()
-                .map(|entry| len(&entry.body))
-                .sum::<u64>()
-            + self
-                .index
-                .iter()
-                .map(|change| (change.space.len() + change.key.len()) as u64)
-                .sum::<u64>()
+            + self.entries.iter().map(|entry| len(&entry.body)).sum::<u64>()
+            + self.index.iter().map(|change| (change.space.len() + change.key.len()) as u64).sum::<u64>()
     }
 
     /// Checks every law that needs no look at what is stored. A store calls it before all else.
@@ -168,10 +160,7 @@ impl Batch {
             return refuse("incarnations begin at one");
         }
         let pairs = self.entries.iter().zip(self.entries.iter().skip(1));
-        if pairs
-            .into_iter()
-            .any(|(left, right)| left.seq.checked_add(1) != Some(right.seq))
-        {
+        if pairs.into_iter().any(|(left, right)| left.seq.checked_add(1) != Some(right.seq)) {
             return refuse("the journal entries do not follow one another");
         }
         for change in &self.index {
@@ -212,11 +201,7 @@ impl Batch {
 }
 
 fn within(bytes: u64, limit: u64) -> Result<(), CommitError> {
-    if bytes > limit {
-        Err(CommitError::TooLarge { bytes, limit })
-    } else {
-        Ok(())
-    }
+    if bytes > limit { Err(CommitError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
 // Bodies may hold what belongs in no log, so they show as their size.
@@ -230,14 +215,7 @@ impl fmt::Debug for Batch {
             .field("columns", &self.columns)
             .field("progress", &Size(&self.progress))
             .field("document", &self.document.as_deref().map(Size))
-            .field(
-                "policies",
-                &self
-                    .policies
-                    .iter()
-                    .map(|(hash, _)| hash)
-                    .collect::<Vec<_>>(),
-            )
+            .field("policies", &self.policies.iter().map(|(hash, _)| hash).collect::<Vec<_>>())
             .field("entries", &self.entries)
             .field("index", &self.index)
             .field("owner", &self.owner)

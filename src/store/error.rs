@@ -149,10 +149,6 @@ pub enum CommitError {
 
 impl From<Error> for CommitError {
     fn from(error: Error) -> Self {
-        if error == Error::Full {
-            Self::Full
-        } else {
-            Self::Store(error)
-        }
+        if error == Error::Full { Self::Full } else { Self::Store(error) }
     }
 }

@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::id::{OrderKey, TenantId};
 
 use super::{
-    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut,
-    InboxRow, Incarnation, Owner, Position, Stats, Store, Stored,
+    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut, InboxRow,
+    Incarnation, Owner, Position, Stats, Store, Stored,
 };
 
 /// A store in memory. It forgets everything when dropped and survives nothing.
@@ -33,11 +33,7 @@ impl MemoryStore {
     fn open(&self) -> Result<MutexGuard<'_, State>, Error> {
         // A panic under the lock may have left a half-applied batch behind.
         let state = self.state.lock().map_err(|_| Error::Poisoned)?;
-        if state.closed {
-            Err(Error::Closed)
-        } else {
-            Ok(state)
-        }
+        if state.closed { Err(Error::Closed) } else { Ok(state) }
     }
 }
 
@@ -94,19 +90,8 @@ impl Row {
     }
 
     fn brief(&self) -> Brief {
-        let Stored {
-            order,
-            version,
-            columns,
-            owner,
-            ..
-        } = &self.stored;
-        Brief {
-            order: order.clone(),
-            version: *version,
-            columns: columns.clone(),
-            owner: *owner,
-        }
+        let Stored { order, version, columns, owner, .. } = &self.stored;
+        Brief { order: order.clone(), version: *version, columns: columns.clone(), owner: *owner }
     }
 }
 
@@ -130,15 +115,11 @@ impl State {
                 return Ok(row.position());
             }
             if batch.expected != held.version {
-                return Err(CommitError::Stale {
-                    found: Some(held.version),
-                });
+                return Err(CommitError::Stale { found: Some(held.version) });
             }
             batch.fence(held.owner)?;
             if !batch.continues(row.tail()) {
-                return Err(CommitError::Refused(
-                    "the journal would have a gap".to_owned(),
-                ));
+                return Err(CommitError::Refused("the journal would have a gap".to_owned()));
             }
         } else if batch.expected != 0 {
             return Err(CommitError::Stale { found: None });
@@ -217,25 +198,16 @@ impl State {
             return Err(CommitError::Stale { found: None });
         };
         if row.stored.version != expected {
-            return Err(CommitError::Stale {
-                found: Some(row.stored.version),
-            });
+            return Err(CommitError::Stale { found: Some(row.stored.version) });
         }
         if row.stored.columns.open {
-            return Err(CommitError::Refused(
-                "an open order cannot be deleted".to_owned(),
-            ));
+            return Err(CommitError::Refused("an open order cannot be deleted".to_owned()));
         }
         if self.waiting.contains_key(order) {
-            return Err(CommitError::Refused(
-                "an event waits for the order".to_owned(),
-            ));
+            return Err(CommitError::Refused("an event waits for the order".to_owned()));
         }
         self.keys.remove(order);
-        let row = self
-            .rows
-            .remove(order)
-            .expect("it was there a moment ago, under the same lock");
+        let row = self.rows.remove(order).expect("it was there a moment ago, under the same lock");
         for position in row.positions {
             self.feed.remove(&position);
         }
@@ -256,9 +228,7 @@ impl State {
 
     fn page(&self, after: Option<&OrderKey>) -> impl Iterator<Item = &Row> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.keys
-            .range::<OrderKey, _>((from, Bound::Unbounded))
-            .filter_map(|key| self.rows.get(key))
+        self.keys.range::<OrderKey, _>((from, Bound::Unbounded)).filter_map(|key| self.rows.get(key))
     }
 }
 
@@ -274,10 +244,7 @@ impl Store for MemoryStore {
             Err(error) => return batches.iter().map(|_| Err(error.clone().into())).collect(),
         };
         let before = state.stats.batches;
-        let answers = batches
-            .into_iter()
-            .map(|batch| state.commit(batch))
-            .collect();
+        let answers = batches.into_iter().map(|batch| state.commit(batch)).collect();
         let written = state.stats.batches - before;
         if written > 0 {
             state.stats.commits += 1;
@@ -301,13 +268,7 @@ impl Store for MemoryStore {
         state.workers.retain(|_, lease| &*lease.worker != worker);
         state.incarnations += 1;
         let me = Incarnation(state.incarnations);
-        state.workers.insert(
-            me,
-            Lease {
-                worker: worker.into(),
-                until,
-            },
-        );
+        state.workers.insert(me, Lease { worker: worker.into(), until });
         state.stats.commits += 1;
         Ok(me)
     }
@@ -320,20 +281,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn claim(
-        &self,
-        me: Incarnation,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Stored>, Error> {
+    async fn claim(&self, me: Incarnation, now: Timestamp, limit: usize) -> Result<Vec<Stored>, Error> {
         let mut state = self.open()?;
         state.bury(now);
-        let State {
-            rows,
-            keys,
-            workers,
-            ..
-        } = &mut *state;
+        let State { rows, keys, workers, .. } = &mut *state;
         if !workers.contains_key(&me) {
             return Err(Error::LeaseLost);
         }
@@ -345,15 +296,10 @@ impl Store for MemoryStore {
             let Some(Row { stored, .. }) = rows.get_mut(key) else {
                 continue;
             };
-            let alive = stored
-                .owner
-                .is_some_and(|owner| workers.contains_key(&owner.incarnation));
+            let alive = stored.owner.is_some_and(|owner| workers.contains_key(&owner.incarnation));
             if stored.columns.open && !alive {
                 let epoch = stored.owner.map_or(0, |owner| owner.epoch) + 1;
-                stored.owner = Some(Owner {
-                    incarnation: me,
-                    epoch,
-                });
+                stored.owner = Some(Owner { incarnation: me, epoch });
                 claimed.push(stored.clone());
             }
         }
@@ -367,27 +313,15 @@ impl Store for MemoryStore {
         limit: usize,
         open_only: bool,
     ) -> Result<Vec<Brief>, Error> {
-        let filter = Filter {
-            open: open_only.then_some(true),
-            ..Filter::default()
-        };
+        let filter = Filter { open: open_only.then_some(true), ..Filter::default() };
         self.list(&filter, after, limit).await
     }
 
-    async fn lookup(
-        &self,
-        tenant: &TenantId,
-        space: &str,
-        key: &str,
-    ) -> Result<Vec<OrderKey>, Error> {
+    async fn lookup(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Vec<OrderKey>, Error> {
         let place = (tenant.clone(), Arc::from(space), Arc::from(key));
         let state = self.open()?;
         let rows = state.index.get(&place);
-        Ok(rows
-            .into_iter()
-            .flatten()
-            .map(|(_, order)| order.clone())
-            .collect())
+        Ok(rows.into_iter().flatten().map(|(_, order)| order.clone()).collect())
     }
 
     async fn list(
@@ -405,12 +339,7 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    async fn journal(
-        &self,
-        order: &OrderKey,
-        from_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
+    async fn journal(&self, order: &OrderKey, from_seq: u64, limit: usize) -> Result<Vec<Entry>, Error> {
         let state = self.open()?;
         let Some(row) = state.rows.get(order) else {
             return Ok(Vec::new());
@@ -439,21 +368,13 @@ impl Store for MemoryStore {
 
     async fn inbox_put(&self, row: InboxRow) -> Result<InboxPut, Error> {
         let mut state = self.open()?;
-        let name = (
-            row.order.tenant.clone(),
-            row.source.clone(),
-            row.event.clone(),
-        );
+        let name = (row.order.tenant.clone(), row.source.clone(), row.event.clone());
         if state.known.contains_key(&name) {
             return Ok(InboxPut::Known);
         }
         let place = state.inbox.len();
         state.known.insert(name, place);
-        state
-            .waiting
-            .entry(row.order.clone())
-            .or_default()
-            .push(place);
+        state.waiting.entry(row.order.clone()).or_default().push(place);
         state.inbox.push(Event { row, waits: true });
         state.stats.commits += 1;
         Ok(InboxPut::New)
@@ -462,10 +383,7 @@ impl Store for MemoryStore {
     async fn inbox_take(&self, order: &OrderKey) -> Result<Vec<InboxRow>, Error> {
         let state = self.open()?;
         let places = state.waiting.get(order).into_iter().flatten();
-        Ok(places
-            .filter_map(|place| state.inbox.get(*place))
-            .map(|event| event.row.clone())
-            .collect())
+        Ok(places.filter_map(|place| state.inbox.get(*place)).map(|event| event.row.clone()).collect())
     }
 
     async fn inbox_mark(&self, order: &OrderKey, source: &str, event: &str) -> Result<(), Error> {
@@ -492,18 +410,11 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn inbox_waiting(
-        &self,
-        after: Option<OrderKey>,
-        limit: usize,
-    ) -> Result<Vec<OrderKey>, Error> {
+    async fn inbox_waiting(&self, after: Option<OrderKey>, limit: usize) -> Result<Vec<OrderKey>, Error> {
         let state = self.open()?;
         let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let waiting = state.waiting.range::<OrderKey, _>((from, Bound::Unbounded));
-        Ok(waiting
-            .take(limit)
-            .map(|(order, _)| order.clone())
-            .collect())
+        Ok(waiting.take(limit).map(|(order, _)| order.clone()).collect())
     }
 
     async fn delete(&self, order: &OrderKey, expected: u64) -> Result<(), CommitError> {
@@ -518,11 +429,7 @@ impl Store for MemoryStore {
         let mut held = BTreeMap::<_, (u64, u64)>::new();
         for row in state.rows.values() {
             let columns = &row.stored.columns;
-            let graph = (
-                columns.pipeline.clone(),
-                columns.pipeline_version,
-                columns.fingerprint,
-            );
+            let graph = (columns.pipeline.clone(), columns.pipeline_version, columns.fingerprint);
             let (open, closed) = held.entry(graph).or_default();
             *(if columns.open { open } else { closed }) += 1;
         }
@@ -541,29 +448,21 @@ impl Store for MemoryStore {
     async fn check(&self) -> Result<(), Error> {
         let state = self.open()?;
         for (key, row) in &state.rows {
-            let entries = row
-                .positions
-                .iter()
-                .map(|position| state.feed.get(position));
+            let entries = row.positions.iter().map(|position| state.feed.get(position));
             for (seq, entry) in (row.first_seq..).zip(entries) {
                 if !entry.is_some_and(|(order, entry)| order == key && entry.seq == seq) {
                     return Err(Error::corrupt(format!("{key} lacks journal entry {seq}")));
                 }
             }
             if !row.stored.columns.covered() {
-                return Err(Error::corrupt(format!(
-                    "{key} refunds more than it captured"
-                )));
+                return Err(Error::corrupt(format!("{key} refunds more than it captured")));
             }
         }
         Ok(())
     }
 
     fn stats(&self) -> Stats {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stats
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stats
     }
 
     async fn close(&self) -> Result<(), Error> {

@@ -144,44 +144,21 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     ///
     /// [`Error::LeaseLost`] when `me` itself is dead.
-    async fn claim(
-        &self,
-        me: Incarnation,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Stored>, Error>;
+    async fn claim(&self, me: Incarnation, now: Timestamp, limit: usize) -> Result<Vec<Stored>, Error>;
 
     /// All orders, or all open ones, after `after` in key order, at most `limit`.
-    async fn scan(
-        &self,
-        after: Option<OrderKey>,
-        limit: usize,
-        open_only: bool,
-    ) -> Result<Vec<Brief>, Error>;
+    async fn scan(&self, after: Option<OrderKey>, limit: usize, open_only: bool)
+    -> Result<Vec<Brief>, Error>;
 
     /// The orders of `tenant` with an index row (`space`, `key`), by `sort`, then by key.
-    async fn lookup(
-        &self,
-        tenant: &TenantId,
-        space: &str,
-        key: &str,
-    ) -> Result<Vec<OrderKey>, Error>;
+    async fn lookup(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Vec<OrderKey>, Error>;
 
     /// The orders `filter` lets through, after `after` in key order, at most `limit`.
-    async fn list(
-        &self,
-        filter: &Filter,
-        after: Option<OrderKey>,
-        limit: usize,
-    ) -> Result<Vec<Brief>, Error>;
+    async fn list(&self, filter: &Filter, after: Option<OrderKey>, limit: usize)
+    -> Result<Vec<Brief>, Error>;
 
     /// The order's journal from the entry `from_seq` on, at most `limit` entries.
-    async fn journal(
-        &self,
-        order: &OrderKey,
-        from_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<Entry>, Error>;
+    async fn journal(&self, order: &OrderKey, from_seq: u64, limit: usize) -> Result<Vec<Entry>, Error>;
 
     /// The journal of all orders after `after`, in the order of commits, at most `limit` entries.
     async fn feed(&self, after: Position, limit: usize) -> Result<Vec<FeedEntry>, Error>;
@@ -199,11 +176,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn inbox_mark(&self, order: &OrderKey, source: &str, event: &str) -> Result<(), Error>;
 
     /// The orders events wait for, existing or not, after `after` in key order, at most `limit`.
-    async fn inbox_waiting(
-        &self,
-        after: Option<OrderKey>,
-        limit: usize,
-    ) -> Result<Vec<OrderKey>, Error>;
+    async fn inbox_waiting(&self, after: Option<OrderKey>, limit: usize) -> Result<Vec<OrderKey>, Error>;
 
     /// Everything that is kept of `order`: its row and its whole journal, to be put away before
     /// [`delete`](Self::delete). `None` when there is no such order.
@@ -349,19 +322,9 @@ impl Filter {
     /// Whether the order passes.
     #[must_use]
     pub fn admits(&self, order: &OrderKey, columns: &Columns) -> bool {
-        let Self {
-            tenant,
-            pipeline,
-            phase,
-            parked,
-            open,
-            placed_before,
-            placed_after,
-        } = self;
+        let Self { tenant, pipeline, phase, parked, open, placed_before, placed_after } = self;
         tenant.as_ref().is_none_or(|tenant| *tenant == order.tenant)
-            && pipeline
-                .as_ref()
-                .is_none_or(|pipeline| *pipeline == columns.pipeline)
+            && pipeline.as_ref().is_none_or(|pipeline| *pipeline == columns.pipeline)
             && phase.as_ref().is_none_or(|phase| *phase == columns.phase)
             && parked.is_none_or(|parked| parked == columns.parked.is_some())
             && open.is_none_or(|open| open == columns.open)

@@ -40,10 +40,7 @@ fn pending_refunds_count_against_what_was_captured() {
 #[test]
 fn a_store_without_room_is_full_however_it_is_asked() {
     assert_eq!(CommitError::from(Error::Full), CommitError::Full);
-    assert_eq!(
-        CommitError::from(Error::Busy),
-        CommitError::Store(Error::Busy)
-    );
+    assert_eq!(CommitError::from(Error::Busy), CommitError::Store(Error::Busy));
     assert!(Error::Full.is_transient());
     assert!(!Error::Poisoned.is_transient());
 }
@@ -51,16 +48,9 @@ fn a_store_without_room_is_full_however_it_is_asked() {
 #[test]
 fn what_is_shown_in_logs_has_no_body() {
     let secret: Bytes = Arc::from(&b"4111 1111 1111 1111"[..]);
-    let entry = Entry {
-        seq: 1,
-        hash: Hash([0xab; 32]),
-        body: secret.clone(),
-    };
+    let entry = Entry { seq: 1, hash: Hash([0xab; 32]), body: secret.clone() };
     let shown = format!("{entry:?}");
-    assert!(
-        shown.contains("19 bytes") && shown.contains("abab"),
-        "{shown}"
-    );
+    assert!(shown.contains("19 bytes") && shown.contains("abab"), "{shown}");
     let order = OrderKey::new(TenantId::default(), "o-1".parse().unwrap());
     let columns = columns(0, 0, 0, false);
     let batch = Batch {
@@ -92,14 +82,7 @@ fn what_is_shown_in_logs_has_no_body() {
         received_at: Timestamp::from_millis(0),
         body: secret,
     };
-    for shown in [
-        format!("{batch:?}"),
-        format!("{stored:?}"),
-        format!("{row:?}"),
-    ] {
-        assert!(
-            !shown.contains("4111") && !shown.contains("52, 49, 49, 49"),
-            "{shown}"
-        );
+    for shown in [format!("{batch:?}"), format!("{stored:?}"), format!("{row:?}")] {
+        assert!(!shown.contains("4111") && !shown.contains("52, 49, 49, 49"), "{shown}");
     }
 }

@@ -20,8 +20,8 @@ use crate::stage::dispatch::{
     Book, Booked, Consume, Consumed, InStock, NoNews, Reserve, Short, Track, Unreserve, Unreserved,
 };
 use crate::stage::payment::{
-    Authorised, Capture, CaptureRefused, Charge, Close, DeclineClass, Gone, HoldReleased, Inquire, NotThere, Paid,
-    Refused, StillHeld, Void, VoidRefused,
+    Authorised, Capture, CaptureRefused, Charge, Close, DeclineClass, Gone, HoldReleased, Inquire, NotThere,
+    Paid, Refused, StillHeld, Void, VoidRefused,
 };
 use crate::stage::refund::{InquireRefund, RefundMissing, RefundRefused, Repaid, SendBack};
 use crate::stage::review::{Score, Scored};
@@ -284,12 +284,8 @@ impl GatewayBooks {
             let n = m.entry(line.channel.clone()).or_default();
             *n = n.saturating_add(line.amount.minor());
         };
-        let fresh = || Attempt {
-            channel: line.channel.clone(),
-            amount: line.amount,
-            captured: false,
-            closed: false,
-        };
+        let fresh =
+            || Attempt { channel: line.channel.clone(), amount: line.amount, captured: false, closed: false };
         let mut moved = false;
         match line.op.as_str() {
             "charge" => {

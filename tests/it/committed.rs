@@ -23,11 +23,7 @@ pub(crate) fn golden(path: &str, is: &str) -> Option<String> {
         std::fs::write(&file, is).expect("a golden file can be written");
         return None;
     }
-    let line = was
-        .lines()
-        .zip(is.lines())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let line = was.lines().zip(is.lines()).take_while(|(a, b)| a == b).count();
     let show = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
     Some(format!(
         "{path} is stale from line {} on: it says «{}», the code says «{}»; CONSIGN_BLESS=1 rewrites it",

@@ -31,19 +31,12 @@ impl Libraries {
     /// The newest build of this crate, and the serde that it was built with, told by the control that compiles.
     fn find() -> Self {
         let exe = std::env::current_exe().expect("a test knows its own path");
-        let deps = exe
-            .parent()
-            .expect("a test stands in a directory")
-            .to_owned();
+        let deps = exe.parent().expect("a test stands in a directory").to_owned();
         let consign = newest_first(&deps, "libconsign-").remove(0);
         let control = root().join("tests/compile_fail/ok/control.rs");
         let mut said = String::new();
         for serde in newest_first(&deps, "libserde-") {
-            let libraries = Self {
-                deps: deps.clone(),
-                consign: consign.clone(),
-                serde,
-            };
+            let libraries = Self { deps: deps.clone(), consign: consign.clone(), serde };
             let control = libraries.compile(&control);
             if control.compiled {
                 return libraries;
@@ -54,28 +47,11 @@ impl Libraries {
     }
 
     fn compile(&self, file: &Path) -> Said {
-        let stem = file
-            .file_stem()
-            .unwrap_or_else(|| OsStr::new("file"))
-            .to_string_lossy();
+        let stem = file.file_stem().unwrap_or_else(|| OsStr::new("file")).to_string_lossy();
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{stem}.rmeta"));
         let done = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-            .args([
-                "--edition",
-                "2024",
-                "--crate-type",
-                "lib",
-                "--emit",
-                "metadata",
-            ])
-            .args([
-                "--crate-name",
-                "fault",
-                "--cap-lints",
-                "allow",
-                "--color",
-                "never",
-            ])
+            .args(["--edition", "2024", "--crate-type", "lib", "--emit", "metadata"])
+            .args(["--crate-name", "fault", "--cap-lints", "allow", "--color", "never"])
             .arg("-o")
             .arg(&out)
             .arg("-L")
@@ -89,10 +65,7 @@ impl Libraries {
             .expect("rustc runs");
         // What is left of a file that compiled; nothing needs it.
         let _ = fs::remove_file(out);
-        Said {
-            compiled: done.status.success(),
-            text: String::from_utf8_lossy(&done.stderr).into_owned(),
-        }
+        Said { compiled: done.status.success(), text: String::from_utf8_lossy(&done.stderr).into_owned() }
     }
 }
 
@@ -109,11 +82,7 @@ fn newest_first(deps: &Path, prefix: &str) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found.reverse();
-    assert!(
-        !found.is_empty(),
-        "no {prefix}*.rlib beside the test in {}",
-        deps.display()
-    );
+    assert!(!found.is_empty(), "no {prefix}*.rlib beside the test in {}", deps.display());
     found.into_iter().map(|(_, path)| path).collect()
 }
 
@@ -133,47 +102,30 @@ fn codes(said: &str) -> BTreeSet<&str> {
 
 /// What is wrong with how a file fails, if anything.
 fn complaint(libraries: &Libraries, file: &Path) -> Option<String> {
-    let name = file
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(why) => return Some(format!("{name}: {why}")),
     };
     let header = |key: &str| -> Vec<String> {
-        text.lines()
-            .filter_map(|l| l.strip_prefix(key))
-            .map(str::to_owned)
-            .collect()
+        text.lines().filter_map(|l| l.strip_prefix(key)).map(str::to_owned).collect()
     };
     let (errors, lines) = (header("// error: "), header("// line: "));
     if errors.is_empty() || lines.is_empty() {
-        return Some(format!(
-            "{name}: says neither by which error nor with which line it fails"
-        ));
+        return Some(format!("{name}: says neither by which error nor with which line it fails"));
     }
     let said = libraries.compile(file);
     if said.compiled {
-        return Some(format!(
-            "{name}: compiles, and should fail with: {}",
-            lines.join("; ")
-        ));
+        return Some(format!("{name}: compiles, and should fail with: {}", lines.join("; ")));
     }
     let expected: BTreeSet<&str> = errors.iter().map(String::as_str).collect();
     let found = codes(&said.text);
     if found != expected {
         let text = &said.text;
-        return Some(format!(
-            "{name}: fails by {found:?} instead of {expected:?}:\n{text}"
-        ));
+        return Some(format!("{name}: fails by {found:?} instead of {expected:?}:\n{text}"));
     }
     let missing = lines.iter().find(|line| !said.text.contains(*line))?;
-    Some(format!(
-        "{name}: rustc does not say «{missing}», but:\n{}",
-        said.text
-    ))
+    Some(format!("{name}: rustc does not say «{missing}», but:\n{}", said.text))
 }
 
 #[test]
@@ -186,11 +138,7 @@ fn every_fault_of_a_table_or_a_pipeline_is_refused_by_the_compiler_with_our_line
         .filter(|p| p.extension() == Some(OsStr::new("rs")))
         .collect();
     files.sort();
-    assert!(
-        files.len() >= 16,
-        "only {} faults are left in tests/compile_fail",
-        files.len()
-    );
+    assert!(files.len() >= 16, "only {} faults are left in tests/compile_fail", files.len());
     let next = AtomicUsize::new(0);
     let work = || {
         let mut all = Vec::new();
@@ -201,9 +149,7 @@ fn every_fault_of_a_table_or_a_pipeline_is_refused_by_the_compiler_with_our_line
     };
     let complaints: Vec<String> = std::thread::scope(|s| {
         let two = [s.spawn(work), s.spawn(work)];
-        two.into_iter()
-            .flat_map(|t| t.join().expect("no thread panics"))
-            .collect()
+        two.into_iter().flat_map(|t| t.join().expect("no thread panics")).collect()
     });
     assert!(complaints.is_empty(), "{}", complaints.join("\n\n"));
 }

@@ -7,29 +7,21 @@ use crate::committed::golden;
 
 #[test]
 fn the_committed_diagrams_are_those_of_the_tables_that_run() {
-    let pipeline =
-        physical(Physical::default()).expect("the ready pipeline is composed without fault");
+    let pipeline = physical(Physical::default()).expect("the ready pipeline is composed without fault");
     let mut drawn = vec![(format!("{}.mmd", pipeline.name()), pipeline.mermaid())];
     for (place, graph) in pipeline.graphs() {
         drawn.push((format!("{place}.mmd"), mermaid(graph)));
         drawn.push((format!("{place}.dot"), dot(graph)));
     }
-    assert_eq!(
-        drawn.len(),
-        11,
-        "five machines, each drawn twice, and the pipeline"
-    );
-    let stale: Vec<String> = drawn
-        .iter()
-        .filter_map(|(name, text)| golden(&format!("docs/machines/{name}"), text))
-        .collect();
+    assert_eq!(drawn.len(), 11, "five machines, each drawn twice, and the pipeline");
+    let stale: Vec<String> =
+        drawn.iter().filter_map(|(name, text)| golden(&format!("docs/machines/{name}"), text)).collect();
     assert!(stale.is_empty(), "{}", stale.join("\n"));
 }
 
 #[test]
 fn no_diagram_is_left_of_a_machine_that_is_gone() {
-    let pipeline =
-        physical(Physical::default()).expect("the ready pipeline is composed without fault");
+    let pipeline = physical(Physical::default()).expect("the ready pipeline is composed without fault");
     let known = |stem: &str| stem == pipeline.name() || pipeline.places().contains(&stem);
     let left: Vec<String> = std::fs::read_dir(crate::committed::root().join("docs/machines"))
         .expect("the diagrams stand in docs/machines")
@@ -37,9 +29,5 @@ fn no_diagram_is_left_of_a_machine_that_is_gone() {
         .map(|e| e.file_name().to_string_lossy().into_owned())
         .filter(|name| !name.rsplit_once('.').is_some_and(|(stem, _)| known(stem)))
         .collect();
-    assert!(
-        left.is_empty(),
-        "docs/machines holds drawings of nothing: {}",
-        left.join(", ")
-    );
+    assert!(left.is_empty(), "docs/machines holds drawings of nothing: {}", left.join(", "));
 }

@@ -84,8 +84,10 @@ fn expect(figures: &Value, wanted: &Value) {
 }
 
 fn expect_sample(f: &Value) {
-    let captured = json!({"boleto": 1_866_049, "credit_card": 6_332_768, "debit_card": 471_061, "voucher": 484_901});
-    let refunded = json!({"boleto": 321_114, "credit_card": 1_289_942, "debit_card": 82_707, "voucher": 39_084});
+    let captured =
+        json!({"boleto": 1_866_049, "credit_card": 6_332_768, "debit_card": 471_061, "voucher": 484_901});
+    let refunded =
+        json!({"boleto": 321_114, "credit_card": 1_289_942, "debit_card": 82_707, "voucher": 39_084});
     expect(
         f,
         &json!({
@@ -153,8 +155,12 @@ fn the_bundled_sample_is_killed_and_goes_on_and_a_second_process_prints_the_same
     let waits: &[u64] = if full() { &[40, 90, 140, 200, 60, 120, 180, 30, 75, 250] } else { &[60, 150] };
     println!("killed {} times", waits.len());
     for wait in waits {
-        let mut child =
-            Command::new(example("replay")).args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new(example("replay"))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         // Not a wait for something to happen: the moment of the kill is the test's input.
         std::thread::park_timeout(Duration::from_millis(*wait));
         let _ = child.kill();
@@ -188,8 +194,12 @@ fn the_real_order_book_gives_its_figures_to_the_cent() {
     let store = place.store();
     let args = ["--data", folder, "--store", store.as_str(), "--json"];
     for wait in [900, 1700, 2600] {
-        let mut child =
-            Command::new(example("replay")).args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new(example("replay"))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::park_timeout(Duration::from_millis(wait));
         let _ = child.kill();
         child.wait().unwrap();

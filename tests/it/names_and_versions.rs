@@ -22,20 +22,12 @@ fn policy_version(machine: &str) -> u16 {
         (parcel::M::GRAPH.name, parcel::M::POLICY_VERSION),
         (refund::M::GRAPH.name, refund::M::POLICY_VERSION),
     ];
-    let found = all
-        .iter()
-        .find(|(name, _)| *name == machine)
-        .map(|(_, version)| *version);
+    let found = all.iter().find(|(name, _)| *name == machine).map(|(_, version)| *version);
     found.unwrap_or_else(|| panic!("`{machine}` is a machine of which no policy is listed here"))
 }
 
 fn machine(out: &mut String, place: &str, g: &Graph) {
-    let _ = writeln!(
-        out,
-        "machine {place} v{} {:016x}",
-        g.version,
-        g.fingerprint()
-    );
+    let _ = writeln!(out, "machine {place} v{} {:016x}", g.version, g.fingerprint());
     let _ = writeln!(out, "    table {}", g.name);
     let _ = writeln!(out, "    policy v{}", policy_version(g.name));
     for s in g.states {
@@ -54,13 +46,7 @@ fn machine(out: &mut String, place: &str, g: &Graph) {
 
 fn written(p: &Pipeline) -> String {
     let mut out = String::new();
-    let _ = writeln!(
-        out,
-        "pipeline {} v{} {:016x}",
-        p.name(),
-        p.version(),
-        p.fingerprint()
-    );
+    let _ = writeln!(out, "pipeline {} v{} {:016x}", p.name(), p.version(), p.fingerprint());
     for (place, g) in p.graphs() {
         machine(&mut out, place, g);
     }
@@ -88,9 +74,7 @@ fn unversioned(was: &str, is: &str) -> Vec<String> {
             let (old_version, old_print) = was.get(&name)?;
             let (same, changed) = (*old_version == version, *old_print != print);
             (same && changed).then(|| {
-                format!(
-                    "the graph of {name} changed under an unchanged version ({version}): raise it"
-                )
+                format!("the graph of {name} changed under an unchanged version ({version}): raise it")
             })
         })
         .collect()

@@ -15,60 +15,29 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("order", GROUND),
     ("ledger", GROUND),
     ("machine", &["money", "id", "clock", "order", "ledger"]),
-    (
-        "stage",
-        &["money", "id", "clock", "order", "ledger", "machine"],
-    ),
-    (
-        "pipeline",
-        &[
-            "money", "id", "clock", "order", "ledger", "machine", "stage",
-        ],
-    ),
+    ("stage", &["money", "id", "clock", "order", "ledger", "machine"]),
+    ("pipeline", &["money", "id", "clock", "order", "ledger", "machine", "stage"]),
     // The contracts speak of effects, and what an effect is stands in the kernel.
-    (
-        "gateway",
-        &[
-            "money", "id", "clock", "order", "ledger", "machine", "stage",
-        ],
-    ),
+    ("gateway", &["money", "id", "clock", "order", "ledger", "machine", "stage"]),
     ("store", &["money", "id", "clock", "ledger"]),
-    (
-        "journal",
-        &[
-            "money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline", "store",
-        ],
-    ),
+    ("journal", &["money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline", "store"]),
     ("engine", BELOW_ENGINE),
-    (
-        "monitor",
-        &[
-            "money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline", "engine",
-        ],
-    ),
-    (
-        "insights",
-        &[
-            "money", "id", "clock", "ledger", "pipeline", "store", "journal",
-        ],
-    ),
+    ("monitor", &["money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline", "engine"]),
+    ("insights", &["money", "id", "clock", "ledger", "pipeline", "store", "journal"]),
     ("console", UNDER_THE_ROOF),
     ("testing", UNDER_THE_ROOF),
 ];
 const GROUND: &[&str] = &["money", "id", "clock"];
 const BELOW_ENGINE: &[&str] = &[
-    "money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline", "gateway", "store",
-    "journal",
+    "money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline", "gateway", "store", "journal",
 ];
 const UNDER_THE_ROOF: &[&str] = &[
-    "money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline", "gateway", "store",
-    "journal", "engine", "monitor", "insights",
+    "money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline", "gateway", "store", "journal",
+    "engine", "monitor", "insights",
 ];
 
 /// Rooms that are pure: no task, no time, no chance, no disk, and no order that differs from run to run.
-const PURE: &[&str] = &[
-    "money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline",
-];
+const PURE: &[&str] = &["money", "id", "clock", "order", "ledger", "machine", "stage", "pipeline"];
 
 /// What pure rooms never name, and why.
 const IMPURE: &[(&str, &str)] = &[
@@ -78,22 +47,10 @@ const IMPURE: &[(&str, &str)] = &[
     ("rand", "nothing at `pipeline` or below draws randomness"),
     ("std::fs", "nothing at `pipeline` or below does I/O"),
     ("std::net", "nothing at `pipeline` or below does I/O"),
-    (
-        "std::env",
-        "nothing at `pipeline` or below reads its surroundings",
-    ),
-    (
-        "std::thread",
-        "nothing at `pipeline` or below knows a thread",
-    ),
-    (
-        "HashMap",
-        "no hash order reaches a decision: use a BTreeMap or a Vec",
-    ),
-    (
-        "HashSet",
-        "no hash order reaches a decision: use a BTreeSet or a Vec",
-    ),
+    ("std::env", "nothing at `pipeline` or below reads its surroundings"),
+    ("std::thread", "nothing at `pipeline` or below knows a thread"),
+    ("HashMap", "no hash order reaches a decision: use a BTreeMap or a Vec"),
+    ("HashSet", "no hash order reaches a decision: use a BTreeSet or a Vec"),
 ];
 
 /// The most columns a line may have, tables of a machine included.
@@ -203,9 +160,7 @@ fn imported(after: &str) -> Vec<(usize, &str)> {
 }
 
 fn first_word(text: &str) -> &str {
-    let end = text
-        .find(|c: char| !c.is_alphanumeric() && c != '_')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
 }
 
@@ -219,16 +174,10 @@ fn faults(path: &str, text: &str) -> Vec<String> {
 
     for (n, line) in text.lines().enumerate() {
         if line.chars().count() > WIDTH {
-            fault(
-                n + 1,
-                format!("{} columns; {WIDTH} is the most", line.chars().count()),
-            );
+            fault(n + 1, format!("{} columns; {WIDTH} is the most", line.chars().count()));
         }
         if !line.is_ascii() {
-            fault(
-                n + 1,
-                "not ASCII: sources are read in every terminal".to_owned(),
-            );
+            fault(n + 1, "not ASCII: sources are read in every terminal".to_owned());
         }
     }
     let never = |words: &[(&str, &str)], fault: &mut dyn FnMut(usize, String)| {
@@ -251,22 +200,13 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     }
     if room != "clock" && room != "testing" && !test {
         let why = "only `clock` reads the system clock";
-        never(
-            &[("SystemTime::now", why), ("Instant::now", why)],
-            &mut fault,
-        );
+        never(&[("SystemTime::now", why), ("Instant::now", why)], &mut fault);
     }
     let serialises = ["journal", "testing"].contains(&room)
         || ["machine/codec.rs", "order/mod.rs"].contains(&path)
         || test;
     if !serialises {
-        never(
-            &[(
-                "serde_json",
-                "only `journal`, `machine::codec` and `order` serialise",
-            )],
-            &mut fault,
-        );
+        never(&[("serde_json", "only `journal`, `machine::codec` and `order` serialise")], &mut fault);
     }
     if ["money", "ledger", "order", "stage"].contains(&room) {
         let why = "no floating point near money";
@@ -288,39 +228,22 @@ fn faults(path: &str, text: &str) -> Vec<String> {
             let to = first_word(item);
             let known = ROOMS.iter().any(|(name, _)| *name == to);
             if !known {
-                fault(
-                    line,
-                    format!("`crate::{to}`: import it from its room, not from the root"),
-                );
+                fault(line, format!("`crate::{to}`: import it from its room, not from the root"));
             } else if to != room && !may.contains(&to) && !(test && to == "testing") {
                 fault(line, format!("`{room}` may not import `{to}`"));
             } else if room == "stage" && to == "stage" {
                 let (from, into) = (stage_of(path), stage_named(item));
                 if let Some(into) = into.filter(|into| Some(*into) != from) {
                     let from = from.unwrap_or("stage");
-                    fault(
-                        line,
-                        format!(
-                            "stage `{from}` may not name its sibling `{into}`: the hall routes"
-                        ),
-                    );
+                    fault(line, format!("stage `{from}` may not name its sibling `{into}`: the hall routes"));
                 }
             }
         }
     }
     if room == "stage" && path != "stage/mod.rs" {
-        never(
-            &[(
-                "super::super",
-                "a stage reaches its siblings by no back door",
-            )],
-            &mut fault,
-        );
+        never(&[("super::super", "a stage reaches its siblings by no back door")], &mut fault);
         if path.ends_with("/mod.rs") {
-            never(
-                &[("super", "a stage reaches its siblings by no back door")],
-                &mut fault,
-            );
+            never(&[("super", "a stage reaches its siblings by no back door")], &mut fault);
         }
     }
     all
@@ -336,10 +259,7 @@ fn stage_of(path: &str) -> Option<&str> {
 fn stage_named(item: &str) -> Option<&str> {
     const SHARED: &[&str] = &["proof", "data", "plain", "shared", "quiet", "guesses"];
     let rest = item.strip_prefix("stage::")?;
-    imported(rest)
-        .into_iter()
-        .map(|(_, item)| first_word(item))
-        .find(|word| !SHARED.contains(word))
+    imported(rest).into_iter().map(|(_, item)| first_word(item)).find(|word| !SHARED.contains(word))
 }
 
 /// Every Rust file below a directory, by its path from there, in order.
@@ -352,9 +272,7 @@ fn sources(dir: &Path) -> Vec<String> {
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
-                let name = path
-                    .strip_prefix(dir)
-                    .expect("what is found below stands below");
+                let name = path.strip_prefix(dir).expect("what is found below stands below");
                 found.push(name.to_string_lossy().replace('\\', "/"));
             }
         }
@@ -367,11 +285,7 @@ fn sources(dir: &Path) -> Vec<String> {
 fn every_file_keeps_the_rules_of_the_house() {
     let src = root().join("src");
     let files = sources(&src);
-    assert!(
-        files.len() > 30,
-        "only {} files are found in src",
-        files.len()
-    );
+    assert!(files.len() > 30, "only {} files are found in src", files.len());
     let all: Vec<String> = files
         .iter()
         .flat_map(|path| {
@@ -398,13 +312,7 @@ fn nothing_stands_at_the_top_level_but_what_belongs_there() {
     let listed = Command::new("git")
         .arg("-C")
         .arg(root())
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .output();
     // A packaged crate has no repository, and nothing to say here.
     let Ok(listed) = listed else { return };
@@ -418,11 +326,7 @@ fn nothing_stands_at_the_top_level_but_what_belongs_there() {
         .filter(|name| !name.is_empty() && !name.starts_with('.') && !TOP.contains(name))
         .collect();
     strange.dedup();
-    assert!(
-        strange.is_empty(),
-        "at the top level, and not of the house: {}",
-        strange.join(", ")
-    );
+    assert!(strange.is_empty(), "at the top level, and not of the house: {}", strange.join(", "));
 }
 
 #[test]
@@ -432,7 +336,8 @@ fn a_room_that_looks_where_it_may_not_is_told_with_its_line() {
         assert!(all.len() <= 1, "{all:?}");
         all.pop().unwrap_or_default()
     };
-    let text = "//! crate::engine\nuse crate::ledger::Books;\nuse crate::{id::Key, journal::{Entry, Head}};\n";
+    let text =
+        "//! crate::engine\nuse crate::ledger::Books;\nuse crate::{id::Key, journal::{Entry, Head}};\n";
     assert_eq!(
         one("stage/refund/machine.rs", text),
         "src/stage/refund/machine.rs:3: `stage` may not import `journal`"
@@ -442,13 +347,7 @@ fn a_room_that_looks_where_it_may_not_is_told_with_its_line() {
         one("stage/payment/x.rs", text),
         "src/stage/payment/x.rs:2: stage `payment` may not name its sibling `review`: the hall routes"
     );
-    assert_eq!(
-        one(
-            "stage/payment/x.rs",
-            "use crate::stage::{data, proof::Funded};\n"
-        ),
-        ""
-    );
+    assert_eq!(one("stage/payment/x.rs", "use crate::stage::{data, proof::Funded};\n"), "");
     let text = "use crate::{\n    stage::{data, refund},\n};\n";
     assert_eq!(
         one("stage/proof.rs", text),
@@ -460,10 +359,7 @@ fn a_room_that_looks_where_it_may_not_is_told_with_its_line() {
         one("money/mod.rs", "use crate::Money;\n"),
         "src/money/mod.rs:1: `crate::Money`: import it from its room, not from the root"
     );
-    assert_eq!(
-        one("attic/mod.rs", "\n"),
-        "src/attic/mod.rs:1: `attic` is no room of the house"
-    );
+    assert_eq!(one("attic/mod.rs", "\n"), "src/attic/mod.rs:1: `attic` is no room of the house");
     assert_eq!(
         one("store/mod.rs", "use crate::testing::x;\n"),
         "src/store/mod.rs:1: `store` may not import `testing`"
@@ -474,51 +370,23 @@ fn a_room_that_looks_where_it_may_not_is_told_with_its_line() {
 #[test]
 fn what_stays_outside_a_door_is_told_with_its_reason() {
     let cases: &[(&str, &str, &str)] = &[
-        (
-            "pipeline/step.rs",
-            "async fn f() {}",
-            "`async`: nothing at `pipeline` or below is async",
-        ),
-        (
-            "ledger/x.rs",
-            "use tokio::time;",
-            "`tokio`: nothing at `pipeline` or below knows a task",
-        ),
+        ("pipeline/step.rs", "async fn f() {}", "`async`: nothing at `pipeline` or below is async"),
+        ("ledger/x.rs", "use tokio::time;", "`tokio`: nothing at `pipeline` or below knows a task"),
         (
             "stage/a/x.rs",
             "let m: HashMap<u8, u8>;",
             "`HashMap`: no hash order reaches a decision: use a BTreeMap or a Vec",
         ),
-        (
-            "engine/x.rs",
-            "Instant::now();",
-            "`Instant::now`: only `clock` reads the system clock",
-        ),
+        ("engine/x.rs", "Instant::now();", "`Instant::now`: only `clock` reads the system clock"),
         (
             "store/x.rs",
             "serde_json::to_vec(x)",
             "`serde_json`: only `journal`, `machine::codec` and `order` serialise",
         ),
-        (
-            "money/x.rs",
-            "let share = 0.5_f64 as f64;",
-            "`f64`: no floating point near money",
-        ),
-        (
-            "engine/x.rs",
-            "unsafe { x() }",
-            "`unsafe`: the crate has none",
-        ),
-        (
-            "engine/x.rs",
-            "todo!()",
-            "`todo!`: unfinished code is not committed",
-        ),
-        (
-            "engine/x.rs",
-            "let s = \"caf\u{e9}\";",
-            "not ASCII: sources are read in every terminal",
-        ),
+        ("money/x.rs", "let share = 0.5_f64 as f64;", "`f64`: no floating point near money"),
+        ("engine/x.rs", "unsafe { x() }", "`unsafe`: the crate has none"),
+        ("engine/x.rs", "todo!()", "`todo!`: unfinished code is not committed"),
+        ("engine/x.rs", "let s = \"caf\u{e9}\";", "not ASCII: sources are read in every terminal"),
     ];
     for (path, text, why) in cases {
         assert_eq!(faults(path, text), [format!("src/{path}:1: {why}")]);
@@ -537,8 +405,5 @@ fn what_is_only_written_about_is_no_fault() {
         "let b = r#\"crate::engine \" HashMap\"#;\nlet c = ('\\'', 'x', b'\"');\nfn f<'a>(random: &'a str) {}\n",
     );
     assert_eq!(faults("ledger/x.rs", text), Vec::<String>::new());
-    assert_eq!(
-        code("a \"b\nc\" 'd' // e\nf"),
-        format!("a   \n{}\nf", " ".repeat(11))
-    );
+    assert_eq!(code("a \"b\nc\" 'd' // e\nf"), format!("a   \n{}\nf", " ".repeat(11)));
 }

@@ -107,11 +107,7 @@ impl PaymentPolicy {
     #[must_use]
     pub fn inquiry_wait_ms(&self, n: u32) -> u64 {
         let at = usize::try_from(n).unwrap_or(usize::MAX);
-        self.inquire_ms
-            .get(at)
-            .or_else(|| self.inquire_ms.last())
-            .copied()
-            .unwrap_or(self.answer_ms)
+        self.inquire_ms.get(at).or_else(|| self.inquire_ms.last()).copied().unwrap_or(self.answer_ms)
     }
 
     /// Minor units of credit that the funds policy grants an order of this total.

@@ -70,10 +70,6 @@ impl ReviewPolicy {
     /// How many approvals an order of this total needs, before any score.
     #[must_use]
     pub fn approvals(&self, total_minor: i64) -> u32 {
-        self.tiers
-            .iter()
-            .rev()
-            .find(|t| total_minor > t.above_minor)
-            .map_or(0, |t| t.approvals)
+        self.tiers.iter().rev().find(|t| total_minor > t.above_minor).map_or(0, |t| t.approvals)
     }
 }

@@ -16,13 +16,11 @@ use super::schema;
 use crate::clock::Timestamp;
 use crate::id::OrderKey;
 use crate::store::{
-    Batch, Columns, CommitError, Entry, Error, Hash, InboxPut, InboxRow, Incarnation, Owner,
-    Position, Stored,
+    Batch, Columns, CommitError, Entry, Error, Hash, InboxPut, InboxRow, Incarnation, Owner, Position, Stored,
 };
 
 /// The common transition: columns no index looks at.
-pub(super) const ADVANCE: &str =
-    "UPDATE orders SET version = ?3, epoch = ?4, tail_pos = ?5, tail_seq = ?6,
+pub(super) const ADVANCE: &str = "UPDATE orders SET version = ?3, epoch = ?4, tail_pos = ?5, tail_seq = ?6,
     captured = ?7, reserved = ?8, refunded = ?9, overdrawn = ?10, wake_at = ?11, updated_at = ?12,
     phase = ?13, head = ?14, progress = ?15 WHERE no = ?1 AND version = ?2";
 
@@ -116,11 +114,7 @@ pub(super) enum Witness {
     /// It changed nothing, so there is nothing to find out.
     Nothing,
     /// The last batch written left its order here.
-    Token {
-        order: OrderKey,
-        version: u64,
-        head: Hash,
-    },
+    Token { order: OrderKey, version: u64, head: Hash },
     /// It set the store's own counter to this.
     Counter(i64),
 }
@@ -129,11 +123,7 @@ impl Witness {
     pub(super) fn testifies(&self, connection: &Connection) -> Result<bool, Fault> {
         match self {
             Self::Nothing => Ok(true),
-            Self::Token {
-                order,
-                version,
-                head,
-            } => Ok(Orders::ask(connection, order)?
+            Self::Token { order, version, head } => Ok(Orders::ask(connection, order)?
                 .is_some_and(|known| known.version == *version && known.head == *head)),
             Self::Counter(counter) => Ok(meta(connection, schema::TOKEN)? == *counter),
         }
@@ -147,11 +137,7 @@ impl Memo {
 }
 
 impl Orders {
-    fn recall(
-        &mut self,
-        connection: &Connection,
-        order: &OrderKey,
-    ) -> rusqlite::Result<Option<&mut Known>> {
+    fn recall(&mut self, connection: &Connection, order: &OrderKey) -> rusqlite::Result<Option<&mut Known>> {
         if !self.young.contains_key(order) {
             let known = match self.old.remove(order) {
                 Some(known) => known,
@@ -187,23 +173,20 @@ impl Orders {
                 "SELECT no, version, head, tail_pos, tail_seq, owner, epoch, pid, open, parked,
                  placed_at FROM orders WHERE tenant = ?1 AND id = ?2",
             )?
-            .query_row(
-                params![order.tenant.as_str(), order.order.as_str()],
-                |row| {
-                    Ok(Known {
-                        no: row.get(0)?,
-                        version: rows::unsigned(row, 1)?,
-                        head: rows::hash(row, 2)?,
-                        tail_pos: row.get(3)?,
-                        tail_seq: row.get(4)?,
-                        owner: rows::owner(row.get(5)?, row.get(6)?),
-                        pid: row.get(7)?,
-                        open: row.get(8)?,
-                        parked: row.get(9)?,
-                        placed_at: Timestamp::from_millis(row.get(10)?),
-                    })
-                },
-            )
+            .query_row(params![order.tenant.as_str(), order.order.as_str()], |row| {
+                Ok(Known {
+                    no: row.get(0)?,
+                    version: rows::unsigned(row, 1)?,
+                    head: rows::hash(row, 2)?,
+                    tail_pos: row.get(3)?,
+                    tail_seq: row.get(4)?,
+                    owner: rows::owner(row.get(5)?, row.get(6)?),
+                    pid: row.get(7)?,
+                    open: row.get(8)?,
+                    parked: row.get(9)?,
+                    placed_at: Timestamp::from_millis(row.get(10)?),
+                })
+            })
             .optional()
     }
 }
@@ -222,9 +205,8 @@ impl<'c> Work<'c> {
     /// Begins a transaction that holds the write lock from the start.
     pub(super) fn begin(connection: &'c Connection, memo: &'c mut Memo) -> rusqlite::Result<Self> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let foreign = connection
-            .prepare_cached("PRAGMA data_version")?
-            .query_row([], |row| row.get::<_, i64>(0))?;
+        let foreign =
+            connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get::<_, i64>(0))?;
         if memo.data_version != foreign {
             memo.forget();
             memo.data_version = foreign;
@@ -236,11 +218,7 @@ impl<'c> Work<'c> {
                 .query_row([], |row| row.get::<_, i64>(0))?;
             memo.next = floor.max(last) + 1;
         }
-        let tally = Tally {
-            census: HashMap::new(),
-            witness: Witness::Nothing,
-            batches: 0,
-        };
+        let tally = Tally { census: HashMap::new(), witness: Witness::Nothing, batches: 0 };
         Ok(Self {
             connection,
             memo,
@@ -269,16 +247,12 @@ impl<'c> Work<'c> {
     /// Marks the point a single piece can be taken back to.
     pub(super) fn mark(&mut self) -> rusqlite::Result<()> {
         self.marked = self.tally.clone();
-        self.connection
-            .prepare_cached("SAVEPOINT piece")?
-            .execute([])
-            .map(drop)
+        self.connection.prepare_cached("SAVEPOINT piece")?.execute([]).map(drop)
     }
 
     /// Takes back everything since [`mark`](Self::mark), and with it what was remembered.
     pub(super) fn take_back(&mut self) -> rusqlite::Result<()> {
-        self.connection
-            .execute_batch("ROLLBACK TO piece; RELEASE piece")?;
+        self.connection.execute_batch("ROLLBACK TO piece; RELEASE piece")?;
         self.tally = self.marked.clone();
         self.memo.orders = Orders::default();
         self.memo.pipelines.clear();
@@ -288,10 +262,7 @@ impl<'c> Work<'c> {
 
     /// Gives up the way back to [`mark`](Self::mark).
     pub(super) fn keep(&self) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("RELEASE piece")?
-            .execute([])
-            .map(drop)
+        self.connection.prepare_cached("RELEASE piece")?.execute([]).map(drop)
     }
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Position, Fault> {
@@ -310,10 +281,7 @@ impl<'c> Work<'c> {
             return Ok(known.position());
         }
         if known.version != batch.expected {
-            return Err(CommitError::Stale {
-                found: Some(known.version),
-            }
-            .into());
+            return Err(CommitError::Stale { found: Some(known.version) }.into());
         }
         batch.fence(known.owner)?;
         if !batch.continues(known.tail()) {
@@ -346,13 +314,8 @@ impl<'c> Work<'c> {
             count(&mut self.tally.census, pid, columns.open, 1);
         }
         let tail = (known.tail_pos, known.tail_seq);
-        let (tail_pos, tail_seq) = append(
-            &mut self.append,
-            &mut self.memo.next,
-            known.no,
-            tail,
-            &batch.entries,
-        )?;
+        let (tail_pos, tail_seq) =
+            append(&mut self.append, &mut self.memo.next, known.no, tail, &batch.entries)?;
         let changed = self.advance.execute(params![
             known.no,
             known.version.cast_signed(),
@@ -396,24 +359,14 @@ impl<'c> Work<'c> {
         let pid = pipeline(self.connection, &mut self.memo.pipelines, columns)?;
         // The entries are numbered only after the order has its number, so their end is foretold.
         let count_of = i64::try_from(batch.entries.len()).unwrap_or(i64::MAX);
-        let tail_pos = if count_of == 0 {
-            0
-        } else {
-            self.memo.next + count_of - 1
-        };
-        let tail_seq = batch
-            .entries
-            .last()
-            .map_or(NO_SEQ, |entry| entry.seq.cast_signed());
+        let tail_pos = if count_of == 0 { 0 } else { self.memo.next + count_of - 1 };
+        let tail_seq = batch.entries.last().map_or(NO_SEQ, |entry| entry.seq.cast_signed());
         let placed = self.connection.prepare_cached(PLACE)?.execute(params![
             batch.order.tenant.as_str(),
             batch.order.order.as_str(),
             pid,
             columns.open,
-            batch
-                .owner
-                .map_or(0, |owner| owner.incarnation.0)
-                .cast_signed(),
+            batch.owner.map_or(0, |owner| owner.incarnation.0).cast_signed(),
             columns.parked.as_deref(),
             columns.placed_at.millis(),
             batch.version.cast_signed(),
@@ -434,13 +387,7 @@ impl<'c> Work<'c> {
             return Ok(None);
         }
         let no = self.connection.last_insert_rowid();
-        append(
-            &mut self.append,
-            &mut self.memo.next,
-            no,
-            (0, NO_SEQ),
-            &batch.entries,
-        )?;
+        append(&mut self.append, &mut self.memo.next, no, (0, NO_SEQ), &batch.entries)?;
         count(&mut self.tally.census, pid, columns.open, 1);
         let known = Known {
             no,
@@ -473,9 +420,7 @@ impl<'c> Work<'c> {
         }
         for (hash, body) in &batch.policies {
             connection
-                .prepare_cached(
-                    "INSERT INTO policies (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                )?
+                .prepare_cached("INSERT INTO policies (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
                 .execute(params![&hash.0[..], &**body])?;
         }
         for change in &batch.index {
@@ -495,20 +440,14 @@ impl<'c> Work<'c> {
                     ])?;
             } else {
                 connection
-                    .prepare_cached(
-                        "DELETE FROM places WHERE no = ?1 AND space = ?2 AND name = ?3",
-                    )?
+                    .prepare_cached("DELETE FROM places WHERE no = ?1 AND space = ?2 AND name = ?3")?
                     .execute(params![no, &*change.space, &*change.key])?;
             }
         }
         self.tally.batches += 1;
         if !matches!(self.tally.witness, Witness::Counter(_)) {
             let (order, version, head) = (batch.order.clone(), batch.version, batch.head);
-            self.tally.witness = Witness::Token {
-                order,
-                version,
-                head,
-            };
+            self.tally.witness = Witness::Token { order, version, head };
         }
         Ok(())
     }
@@ -533,9 +472,7 @@ impl<'c> Work<'c> {
         self.testify()?;
         set_meta(self.connection, schema::INCARNATION, me)?;
         self.bury(now)?;
-        self.connection
-            .prepare_cached("DELETE FROM workers WHERE name = ?1")?
-            .execute(params![worker])?;
+        self.connection.prepare_cached("DELETE FROM workers WHERE name = ?1")?.execute(params![worker])?;
         self.connection
             .prepare_cached("INSERT INTO workers (incarnation, name, until) VALUES (?1, ?2, ?3)")?
             .execute(params![me, worker, until.millis()])?;
@@ -596,8 +533,8 @@ impl<'c> Work<'c> {
             return Ok(Vec::new());
         }
         self.testify()?;
-        let mut take = connection
-            .prepare_cached("UPDATE orders SET owner = ?2, epoch = epoch + 1 WHERE no = ?1")?;
+        let mut take =
+            connection.prepare_cached("UPDATE orders SET owner = ?2, epoch = epoch + 1 WHERE no = ?1")?;
         for (no, stored) in &claimed {
             take.execute(params![no, me.0.cast_signed()])?;
             self.memo.orders.forget(&stored.order);
@@ -648,24 +585,14 @@ impl<'c> Work<'c> {
         Ok(InboxPut::New)
     }
 
-    pub(super) fn inbox_mark(
-        &mut self,
-        order: &OrderKey,
-        source: &str,
-        event: &str,
-    ) -> Result<(), Fault> {
+    pub(super) fn inbox_mark(&mut self, order: &OrderKey, source: &str, event: &str) -> Result<(), Fault> {
         let marked = self
             .connection
             .prepare_cached(
                 "UPDATE inbox SET body = NULL WHERE tenant = ?1 AND source = ?2 AND event = ?3
                  AND id = ?4 AND body IS NOT NULL",
             )?
-            .execute(params![
-                order.tenant.as_str(),
-                source,
-                event,
-                order.order.as_str()
-            ])?;
+            .execute(params![order.tenant.as_str(), source, event, order.order.as_str()])?;
         if marked > 0 {
             self.testify()?;
         }
@@ -679,10 +606,7 @@ impl<'c> Work<'c> {
         };
         let known = known.clone();
         if known.version != expected {
-            return Err(CommitError::Stale {
-                found: Some(known.version),
-            }
-            .into());
+            return Err(CommitError::Stale { found: Some(known.version) }.into());
         }
         if known.open {
             let why = "an open order cannot be deleted".to_owned();
@@ -693,10 +617,7 @@ impl<'c> Work<'c> {
                 "SELECT EXISTS (SELECT 1 FROM inbox WHERE tenant = ?1 AND id = ?2
                  AND body IS NOT NULL)",
             )?
-            .query_row(
-                params![order.tenant.as_str(), order.order.as_str()],
-                |row| row.get(0),
-            )?;
+            .query_row(params![order.tenant.as_str(), order.order.as_str()], |row| row.get(0))?;
         if waiting {
             return Err(CommitError::Refused("an event waits for the order".to_owned()).into());
         }
@@ -741,23 +662,13 @@ fn pipeline(
     pipelines: &mut HashMap<i64, Pipeline>,
     columns: &Columns,
 ) -> rusqlite::Result<i64> {
-    if let Some((pid, _)) = pipelines
-        .iter()
-        .find(|(_, pipeline)| pipeline.carries(columns))
-    {
+    if let Some((pid, _)) = pipelines.iter().find(|(_, pipeline)| pipeline.carries(columns)) {
         return Ok(*pid);
     }
-    let Columns {
-        pipeline: name,
-        pipeline_version: version,
-        fingerprint,
-        ..
-    } = columns;
+    let Columns { pipeline: name, pipeline_version: version, fingerprint, .. } = columns;
     let print = fingerprint.cast_signed();
     let found: Option<i64> = connection
-        .prepare_cached(
-            "SELECT pid FROM pipelines WHERE name = ?1 AND version = ?2 AND fingerprint = ?3",
-        )?
+        .prepare_cached("SELECT pid FROM pipelines WHERE name = ?1 AND version = ?2 AND fingerprint = ?3")?
         .query_row(params![&**name, version, print], |row| row.get(0))
         .optional()?;
     let pid = match found {
@@ -773,14 +684,7 @@ fn pipeline(
         }
     };
     let (version, fingerprint) = (*version, *fingerprint);
-    pipelines.insert(
-        pid,
-        Pipeline {
-            name: name.clone(),
-            version,
-            fingerprint,
-        },
-    );
+    pipelines.insert(pid, Pipeline { name: name.clone(), version, fingerprint });
     Ok(pid)
 }
 
@@ -795,14 +699,7 @@ fn append(
     let (mut prev, mut last) = tail;
     for entry in entries {
         let seq = entry.seq.cast_signed();
-        statement.execute(params![
-            *next,
-            no,
-            seq,
-            prev,
-            &entry.hash.0[..],
-            &*entry.body
-        ])?;
+        statement.execute(params![*next, no, seq, prev, &entry.hash.0[..], &*entry.body])?;
         (prev, last) = (*next, seq);
         *next += 1;
     }
@@ -818,9 +715,7 @@ fn count(census: &mut HashMap<i64, (i64, i64)>, pid: i64, open: bool, by: i64) {
 }
 
 fn meta(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
+    connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?.query_row([name], |row| row.get(0))
 }
 
 fn set_meta(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {

@@ -73,9 +73,7 @@ pub(super) fn reach(error: &rusqlite::Error) -> Reach {
             | ErrorCode::TooBig
             | ErrorCode::ParameterOutOfRange,
         ) => Reach::Piece,
-        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Reach::Group
-        }
+        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Reach::Group,
         Some(_) => Reach::Connection,
     }
 }
@@ -84,9 +82,7 @@ pub(super) fn plain(error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::Full,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            Error::corrupt(error.to_string())
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::corrupt(error.to_string()),
         Some(_) | None => Error::Io(error.to_string()),
     }
 }

@@ -48,10 +48,7 @@ pub(super) fn take(path: &Path, create: bool) -> Result<(Arc<Claim>, Connection)
     if !create && !path.exists() {
         return Err(Error::Missing { path });
     }
-    let claim = Arc::new(Claim {
-        _lock: lock(&path)?,
-        path,
-    });
+    let claim = Arc::new(Claim { _lock: lock(&path)?, path });
     let path = claim.path();
     let fresh = !path.exists();
     if fresh {
@@ -74,10 +71,7 @@ pub(super) fn take(path: &Path, create: bool) -> Result<(Arc<Claim>, Connection)
 /// A connection that may write: WAL and FULL, both read back.
 pub(super) fn writer(path: &Path) -> Result<Connection, Error> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    sql(
-        &connection,
-        "PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 67108864",
-    )?;
+    sql(&connection, "PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 67108864")?;
     durable(&connection)?;
     Ok(connection)
 }
@@ -87,10 +81,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
     // Opened for writing since a read-only WAL connection cannot recover the log; `query_only`
     // keeps it from using that.
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    sql(
-        &connection,
-        "PRAGMA cache_size = -8192; PRAGMA query_only = ON",
-    )?;
+    sql(&connection, "PRAGMA cache_size = -8192; PRAGMA query_only = ON")?;
     durable(&connection)?;
     Ok(connection)
 }
@@ -123,20 +114,14 @@ fn durable(connection: &Connection) -> Result<(), Error> {
     let mode = text("PRAGMA journal_mode").map_err(|error| plain(&error))?;
     if !mode.eq_ignore_ascii_case("wal") {
         let (setting, wanted) = ("journal_mode", "wal");
-        return Err(Error::NotDurable {
-            setting,
-            wanted,
-            found: mode,
-        });
+        return Err(Error::NotDurable { setting, wanted, found: mode });
     }
     sql(connection, "PRAGMA synchronous = FULL")?;
     match number(connection, "PRAGMA synchronous")? {
         2 => Ok(()),
-        found => Err(Error::NotDurable {
-            setting: "synchronous",
-            wanted: "2 (FULL)",
-            found: found.to_string(),
-        }),
+        found => {
+            Err(Error::NotDurable { setting: "synchronous", wanted: "2 (FULL)", found: found.to_string() })
+        }
     }
 }
 
@@ -148,17 +133,12 @@ fn durable(connection: &Connection) -> Result<(), Error> {
 pub(super) fn settle(path: &Path, connection: &Connection) -> Result<(), Error> {
     let application = number(connection, "PRAGMA application_id")?;
     if application != i64::from(schema::APPLICATION_ID) {
-        return Err(Error::corrupt(format!(
-            "application id {application:#x} is not ours"
-        )));
+        return Err(Error::corrupt(format!("application id {application:#x} is not ours")));
     }
     let found = number(connection, "PRAGMA user_version")?;
     match u32::try_from(found) {
         Ok(found) if found > schema::VERSION => {
-            return Err(Error::Newer {
-                found,
-                known: schema::VERSION,
-            });
+            return Err(Error::Newer { found, known: schema::VERSION });
         }
         Ok(schema::VERSION) => {}
         Ok(_) | Err(_) => return Err(Error::corrupt(format!("schema {found} never existed"))),
@@ -173,9 +153,7 @@ pub(super) fn settle(path: &Path, connection: &Connection) -> Result<(), Error> 
     let size = number(connection, "PRAGMA page_size")?;
     let length = fs::metadata(path).map_err(|error| io(path, &error))?.len();
     if i128::from(length) < i128::from(pages) * i128::from(size) {
-        return Err(Error::corrupt(format!(
-            "{pages} pages do not fit into {length} bytes"
-        )));
+        return Err(Error::corrupt(format!("{pages} pages do not fit into {length} bytes")));
     }
     Ok(())
 }
@@ -188,15 +166,11 @@ fn inspect(path: &Path) -> Result<u64, Error> {
     if length < header.len() as u64 {
         return Err(Error::corrupt(format!("the file has {length} bytes")));
     }
-    file.read_exact(&mut header)
-        .map_err(|error| io(path, &error))?;
+    file.read_exact(&mut header).map_err(|error| io(path, &error))?;
     if !header.starts_with(MAGIC) {
         return Err(Error::corrupt("the file is not an SQLite database"));
     }
-    match header
-        .last_chunk::<32>()
-        .and_then(|tail| tail.first_chunk::<4>())
-    {
+    match header.last_chunk::<32>().and_then(|tail| tail.first_chunk::<4>()) {
         Some(id) if u32::from_be_bytes(*id) == schema::APPLICATION_ID => Ok(length),
         Some(_) | None => Err(Error::corrupt("the file belongs to another program")),
     }
@@ -223,10 +197,7 @@ fn build(path: &Path) -> Result<(), Error> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let connection = connect(&draft, flags)?;
-    sql(
-        &connection,
-        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL",
-    )?;
+    sql(&connection, "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL")?;
     durable(&connection)?;
     sql(
         &connection,
@@ -260,18 +231,14 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
     if let Ok(path) = path.canonicalize() {
         return Ok(path);
     }
-    let name = path.file_name().ok_or_else(|| Error::Missing {
-        path: path.to_owned(),
-    })?;
+    let name = path.file_name().ok_or_else(|| Error::Missing { path: path.to_owned() })?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),
     };
     match folder.canonicalize() {
         Ok(folder) => Ok(folder.join(name)),
-        Err(_) => Err(Error::Missing {
-            path: folder.to_owned(),
-        }),
+        Err(_) => Err(Error::Missing { path: folder.to_owned() }),
     }
 }
 
@@ -289,9 +256,7 @@ fn lock(path: &Path) -> Result<File, Error> {
             Ok(()) => break,
             Err(TryLockError::Error(error)) => return Err(io(&name, &error)),
             Err(TryLockError::WouldBlock) if attempt >= LOCK_TRIES => {
-                return Err(Error::Locked {
-                    path: path.to_owned(),
-                });
+                return Err(Error::Locked { path: path.to_owned() });
             }
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
         }
@@ -313,9 +278,7 @@ pub(super) fn bytes(path: &Path) -> u64 {
 pub(super) fn sound_version(number: i32, version: &str) -> Result<(), Error> {
     match number {
         3_051_003.. | 3_050_007..=3_050_999 | 3_044_006..=3_044_999 => Ok(()),
-        _ => Err(Error::UnsafeSqlite {
-            version: version.to_owned(),
-        }),
+        _ => Err(Error::UnsafeSqlite { version: version.to_owned() }),
     }
 }
 
@@ -326,22 +289,15 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 fn sql(connection: &Connection, text: &str) -> Result<(), Error> {
-    connection
-        .execute_batch(text)
-        .map_err(|error| plain(&error))
+    connection.execute_batch(text).map_err(|error| plain(&error))
 }
 
 fn number(connection: &Connection, pragma: &str) -> Result<i64, Error> {
-    connection
-        .query_row(pragma, [], |row| row.get(0))
-        .map_err(|error| plain(&error))
+    connection.query_row(pragma, [], |row| row.get(0)).map_err(|error| plain(&error))
 }
 
 fn io(path: &Path, error: &io::Error) -> Error {
-    if matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    ) {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
         return Error::Full;
     }
     Error::Io(format!("{}: {error}", path.display()))

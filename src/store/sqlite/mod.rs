@@ -32,8 +32,8 @@ use self::fault::{Fault, plain};
 use self::reader::Readers;
 use self::writer::{Answer, Counters, GROUP, Job, Task, Writer};
 use super::{
-    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut,
-    InboxRow, Incarnation, Position, Stats, Store, Stored,
+    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut, InboxRow,
+    Incarnation, Position, Stats, Store, Stored,
 };
 use crate::clock::Timestamp;
 use crate::id::{OrderKey, TenantId};
@@ -95,9 +95,7 @@ impl SqliteStore {
     fn start(path: &Path, create: bool) -> Result<Self, Error> {
         let (claim, connection) = file::take(path, create)?;
         // Who held this file before us is gone, or we would not hold it.
-        connection
-            .execute("DELETE FROM workers", [])
-            .map_err(|error| plain(&error))?;
+        connection.execute("DELETE FROM workers", []).map_err(|error| plain(&error))?;
         let readers = Readers::start(&claim)?;
         let counters = Arc::new(Counters::default());
         let (jobs, waiting) = mpsc::channel(QUEUE);
@@ -107,13 +105,7 @@ impl SqliteStore {
             .name("consign-writer".to_owned())
             .spawn(move || writer.run(waiting))
             .map_err(|error| Error::Io(error.to_string()))?;
-        Ok(Self {
-            path,
-            jobs,
-            readers,
-            counters,
-            closed: AtomicBool::new(false),
-        })
+        Ok(Self { path, jobs, readers, counters, closed: AtomicBool::new(false) })
     }
 
     /// Hands work to the writer, and answers where its answer will be.
@@ -123,10 +115,7 @@ impl SqliteStore {
         }
         let (reply, answer) = oneshot::channel();
         // The queue ends when the store is closed; a writer that died of a panic ends it too.
-        self.jobs
-            .send(Job { task, reply })
-            .await
-            .map_err(|_| self.gone())?;
+        self.jobs.send(Job { task, reply }).await.map_err(|_| self.gone())?;
         Ok(answer)
     }
 
@@ -154,11 +143,7 @@ impl SqliteStore {
     }
 
     fn gone(&self) -> Error {
-        if self.closed.load(Ordering::Acquire) {
-            Error::Closed
-        } else {
-            Error::Poisoned
-        }
+        if self.closed.load(Ordering::Acquire) { Error::Closed } else { Error::Poisoned }
     }
 
     async fn read<T, F>(&self, reading: F) -> Result<T, Error>
@@ -177,8 +162,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn load(&self, order: &OrderKey) -> Result<Option<Stored>, Error> {
         let order = order.clone();
-        self.read(move |connection| rows::load(connection, &order))
-            .await
+        self.read(move |connection| rows::load(connection, &order)).await
     }
 
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Position, CommitError>> {
@@ -197,8 +181,7 @@ impl Store for SqliteStore {
 
     async fn policy(&self, hash: &Hash) -> Result<Option<Bytes>, Error> {
         let hash = *hash;
-        self.read(move |connection| reader::policy(connection, &hash))
-            .await
+        self.read(move |connection| reader::policy(connection, &hash)).await
     }
 
     async fn start_worker(
@@ -207,14 +190,8 @@ impl Store for SqliteStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Incarnation, Error> {
-        let task = Task::StartWorker {
-            worker: worker.into(),
-            now,
-            until,
-        };
-        let Answer::Started(me) = self.ask(task).await? else {
-            unreachable!("{IN_KIND}")
-        };
+        let task = Task::StartWorker { worker: worker.into(), now, until };
+        let Answer::Started(me) = self.ask(task).await? else { unreachable!("{IN_KIND}") };
         Ok(me)
     }
 
@@ -222,16 +199,9 @@ impl Store for SqliteStore {
         self.ask(Task::RenewWorker { me, until }).await.map(drop)
     }
 
-    async fn claim(
-        &self,
-        me: Incarnation,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Stored>, Error> {
+    async fn claim(&self, me: Incarnation, now: Timestamp, limit: usize) -> Result<Vec<Stored>, Error> {
         let task = Task::Claim { me, now, limit };
-        let Answer::Claimed(orders) = self.ask(task).await? else {
-            unreachable!("{IN_KIND}")
-        };
+        let Answer::Claimed(orders) = self.ask(task).await? else { unreachable!("{IN_KIND}") };
         Ok(orders)
     }
 
@@ -241,22 +211,13 @@ impl Store for SqliteStore {
         limit: usize,
         open_only: bool,
     ) -> Result<Vec<Brief>, Error> {
-        let filter = Filter {
-            open: open_only.then_some(true),
-            ..Filter::default()
-        };
+        let filter = Filter { open: open_only.then_some(true), ..Filter::default() };
         self.list(&filter, after, limit).await
     }
 
-    async fn lookup(
-        &self,
-        tenant: &TenantId,
-        space: &str,
-        key: &str,
-    ) -> Result<Vec<OrderKey>, Error> {
+    async fn lookup(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Vec<OrderKey>, Error> {
         let (tenant, space, key) = (tenant.clone(), space.to_owned(), key.to_owned());
-        self.read(move |connection| reader::lookup(connection, &tenant, &space, &key))
-            .await
+        self.read(move |connection| reader::lookup(connection, &tenant, &space, &key)).await
     }
 
     async fn list(
@@ -266,65 +227,40 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Brief>, Error> {
         let filter = filter.clone();
-        self.read(move |connection| reader::list(connection, &filter, after.as_ref(), limit))
-            .await
+        self.read(move |connection| reader::list(connection, &filter, after.as_ref(), limit)).await
     }
 
-    async fn journal(
-        &self,
-        order: &OrderKey,
-        from_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
+    async fn journal(&self, order: &OrderKey, from_seq: u64, limit: usize) -> Result<Vec<Entry>, Error> {
         let order = order.clone();
-        self.read(move |connection| reader::journal(connection, &order, from_seq, limit))
-            .await
+        self.read(move |connection| reader::journal(connection, &order, from_seq, limit)).await
     }
 
     async fn feed(&self, after: Position, limit: usize) -> Result<Vec<FeedEntry>, Error> {
-        self.read(move |connection| reader::feed(connection, after, limit))
-            .await
+        self.read(move |connection| reader::feed(connection, after, limit)).await
     }
 
     async fn inbox_put(&self, row: InboxRow) -> Result<InboxPut, Error> {
         let task = Task::InboxPut(row);
-        let Answer::Put(put) = self.ask(task).await? else {
-            unreachable!("{IN_KIND}")
-        };
+        let Answer::Put(put) = self.ask(task).await? else { unreachable!("{IN_KIND}") };
         Ok(put)
     }
 
     async fn inbox_take(&self, order: &OrderKey) -> Result<Vec<InboxRow>, Error> {
         let order = order.clone();
-        self.read(move |connection| reader::inbox_take(connection, &order))
-            .await
+        self.read(move |connection| reader::inbox_take(connection, &order)).await
     }
 
     async fn inbox_mark(&self, order: &OrderKey, source: &str, event: &str) -> Result<(), Error> {
         let (order, source, event) = (order.clone(), source.into(), event.into());
-        self.ask(Task::InboxMark {
-            order,
-            source,
-            event,
-        })
-        .await
-        .map(drop)
+        self.ask(Task::InboxMark { order, source, event }).await.map(drop)
     }
 
-    async fn inbox_waiting(
-        &self,
-        after: Option<OrderKey>,
-        limit: usize,
-    ) -> Result<Vec<OrderKey>, Error> {
-        self.read(move |connection| reader::inbox_waiting(connection, after.as_ref(), limit))
-            .await
+    async fn inbox_waiting(&self, after: Option<OrderKey>, limit: usize) -> Result<Vec<OrderKey>, Error> {
+        self.read(move |connection| reader::inbox_waiting(connection, after.as_ref(), limit)).await
     }
 
     async fn delete(&self, order: &OrderKey, expected: u64) -> Result<(), CommitError> {
-        let task = Task::Delete {
-            order: order.clone(),
-            expected,
-        };
+        let task = Task::Delete { order: order.clone(), expected };
         match self.hand(task).await?.await {
             Ok((Answer::Deleted(answer), _)) => answer,
             Ok(_) => unreachable!("{IN_KIND}"),
@@ -341,12 +277,7 @@ impl Store for SqliteStore {
     }
 
     fn stats(&self) -> Stats {
-        let Counters {
-            commits,
-            batches,
-            largest_group,
-            doubts,
-        } = &*self.counters;
+        let Counters { commits, batches, largest_group, doubts } = &*self.counters;
         Stats {
             commits: commits.load(Ordering::Relaxed),
             batches: batches.load(Ordering::Relaxed),
@@ -360,15 +291,7 @@ impl Store for SqliteStore {
         self.closed.store(true, Ordering::Release);
         self.readers.stop().await;
         let (reply, answer) = oneshot::channel();
-        if self
-            .jobs
-            .send(Job {
-                task: Task::Close,
-                reply,
-            })
-            .await
-            .is_err()
-        {
+        if self.jobs.send(Job { task: Task::Close, reply }).await.is_err() {
             return Ok(());
         }
         match answer.await {

@@ -46,9 +46,7 @@ pub(super) struct Readers {
 
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readers")
-            .field("waiting", &(QUEUE - self.queue.capacity()))
-            .finish()
+        f.debug_struct("Readers").field("waiting", &(QUEUE - self.queue.capacity())).finish()
     }
 }
 
@@ -70,10 +68,7 @@ impl Readers {
                 })
                 .map_err(|error| Error::Io(error.to_string()))?;
         }
-        Ok(Self {
-            queue,
-            gone: tokio::sync::Mutex::new(gone),
-        })
+        Ok(Self { queue, gone: tokio::sync::Mutex::new(gone) })
     }
 
     /// Runs a reading on whichever thread is free.
@@ -88,11 +83,7 @@ impl Readers {
                 Ok(connection) => match reading(connection) {
                     Err(Fault::Sql(error)) => {
                         let sound = reach(&error) != Reach::Connection;
-                        let health = if sound {
-                            Health::Sound
-                        } else {
-                            Health::Suspect
-                        };
+                        let health = if sound { Health::Sound } else { Health::Suspect };
                         (Err(Fault::Sql(error).into()), health)
                     }
                     done => (done.map_err(Error::from), Health::Sound),
@@ -140,9 +131,7 @@ fn next(readings: &Mutex<mpsc::Receiver<Reading>>) -> Option<Box<Act>> {
 
 pub(super) fn policy(connection: &Connection, hash: &Hash) -> Result<Option<Bytes>, Fault> {
     let mut find = connection.prepare_cached("SELECT body FROM policies WHERE hash = ?1")?;
-    Ok(find
-        .query_row([&hash.0[..]], |row| rows::bytes(row, 0))
-        .optional()?)
+    Ok(find.query_row([&hash.0[..]], |row| rows::bytes(row, 0)).optional()?)
 }
 
 pub(super) fn lookup(
@@ -169,15 +158,7 @@ pub(super) fn list(
     after: Option<&OrderKey>,
     limit: usize,
 ) -> Result<Vec<Brief>, Fault> {
-    let Filter {
-        tenant,
-        pipeline,
-        phase,
-        parked,
-        open,
-        placed_before,
-        placed_after,
-    } = filter;
+    let Filter { tenant, pipeline, phase, parked, open, placed_before, placed_after } = filter;
     let mut query = format!("{} WHERE 1", rows::BRIEF);
     let mut values = Vec::new();
     // The conditions are words of ours; what the caller gave is only ever bound.
@@ -238,25 +219,20 @@ pub(super) fn journal(
     let snapshot = connection.unchecked_transaction()?;
     let tail: Option<(i64, i64)> = snapshot
         .prepare_cached("SELECT tail_pos, tail_seq FROM orders WHERE tenant = ?1 AND id = ?2")?
-        .query_row(
-            params![order.tenant.as_str(), order.order.as_str()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+        .query_row(params![order.tenant.as_str(), order.order.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((mut pos, mut seq)) = tail else {
         return Ok(Vec::new());
     };
     let from = i64::try_from(from_seq).unwrap_or(i64::MAX);
-    let broken =
-        |seq: i64| Fault::from(Error::corrupt(format!("{order} lacks journal entry {seq}")));
+    let broken = |seq: i64| Fault::from(Error::corrupt(format!("{order} lacks journal entry {seq}")));
 
     let mut chain = Vec::new();
     let mut step = snapshot.prepare_cached("SELECT seq, prev FROM journal WHERE pos = ?1")?;
     while pos != 0 && seq >= from {
         chain.push(pos);
-        let found: Option<(i64, i64)> = step
-            .query_row([pos], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
+        let found: Option<(i64, i64)> =
+            step.query_row([pos], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((_, prev)) = found.filter(|(at, _)| *at == seq) else {
             return Err(broken(seq));
         };
@@ -264,19 +240,10 @@ pub(super) fn journal(
         seq -= 1;
     }
     let mut read = snapshot.prepare_cached("SELECT seq, hash, body FROM journal WHERE pos = ?1")?;
-    chain
-        .iter()
-        .rev()
-        .take(limit)
-        .map(|pos| Ok(read.query_row([pos], |row| entry(row, 0))?))
-        .collect()
+    chain.iter().rev().take(limit).map(|pos| Ok(read.query_row([pos], |row| entry(row, 0))?)).collect()
 }
 
-pub(super) fn feed(
-    connection: &Connection,
-    after: Position,
-    limit: usize,
-) -> Result<Vec<FeedEntry>, Fault> {
+pub(super) fn feed(connection: &Connection, after: Position, limit: usize) -> Result<Vec<FeedEntry>, Fault> {
     let after = i64::try_from(after.0).unwrap_or(i64::MAX);
     let mut find = connection.prepare_cached(
         "SELECT j.pos, o.tenant, o.id, j.seq, j.hash, j.body FROM journal j
@@ -302,26 +269,20 @@ fn entry(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Entry> {
     })
 }
 
-pub(super) fn inbox_take(
-    connection: &Connection,
-    order: &OrderKey,
-) -> Result<Vec<InboxRow>, Fault> {
+pub(super) fn inbox_take(connection: &Connection, order: &OrderKey) -> Result<Vec<InboxRow>, Fault> {
     let mut find = connection.prepare_cached(
         "SELECT source, event, received_at, body FROM inbox
          WHERE tenant = ?1 AND id = ?2 AND body IS NOT NULL ORDER BY arrival",
     )?;
-    let found = find.query_map(
-        params![order.tenant.as_str(), order.order.as_str()],
-        |row| {
-            Ok(InboxRow {
-                order: order.clone(),
-                source: row.get(0)?,
-                event: row.get(1)?,
-                received_at: Timestamp::from_millis(row.get(2)?),
-                body: rows::bytes(row, 3)?,
-            })
-        },
-    )?;
+    let found = find.query_map(params![order.tenant.as_str(), order.order.as_str()], |row| {
+        Ok(InboxRow {
+            order: order.clone(),
+            source: row.get(0)?,
+            event: row.get(1)?,
+            received_at: Timestamp::from_millis(row.get(2)?),
+            body: rows::bytes(row, 3)?,
+        })
+    })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
@@ -364,11 +325,7 @@ pub(super) fn pipelines(connection: &Connection) -> Result<Vec<Held>, Fault> {
 /// What SQLite can find, then what only we know: each chain is whole, each part has its order.
 pub(super) fn check(connection: &Connection) -> Result<(), Fault> {
     let snapshot = connection.unchecked_transaction()?;
-    let first = |query: &str| {
-        snapshot
-            .query_row(query, [], |row| row.get::<_, String>(0))
-            .optional()
-    };
+    let first = |query: &str| snapshot.query_row(query, [], |row| row.get::<_, String>(0)).optional();
     let found = first("PRAGMA integrity_check(1)")?;
     if found.as_deref() != Some("ok") {
         return Err(Error::corrupt(found.unwrap_or_default()).into());

@@ -20,18 +20,12 @@ macro_rules! brief_columns {
 }
 
 /// What [`brief`] reads.
-pub(super) const BRIEF: &str = concat!(
-    "SELECT ",
-    brief_columns!(),
-    " FROM orders o LEFT JOIN pipelines p ON p.pid = o.pid"
-);
+pub(super) const BRIEF: &str =
+    concat!("SELECT ", brief_columns!(), " FROM orders o LEFT JOIN pipelines p ON p.pid = o.pid");
 
 /// What [`stored`] reads, before [`STORED_PARTS`].
-pub(super) const STORED: &str = concat!(
-    "SELECT ",
-    brief_columns!(),
-    ", o.head, o.progress, d.body, o.no FROM orders o"
-);
+pub(super) const STORED: &str =
+    concat!("SELECT ", brief_columns!(), ", o.head, o.progress, d.body, o.no FROM orders o");
 
 /// Outer joins, since a missing part is damage and not a missing order.
 pub(super) const STORED_PARTS: &str = "LEFT JOIN pipelines p ON p.pid = o.pid \
@@ -46,9 +40,9 @@ pub(super) const STORED_NO: usize = 21;
 pub(super) fn key(tenant: &str, id: &str) -> Result<OrderKey, Error> {
     match (TenantId::try_from(tenant), OrderId::try_from(id)) {
         (Ok(tenant), Ok(order)) => Ok(OrderKey { tenant, order }),
-        (Ok(_) | Err(_), Ok(_) | Err(_)) => Err(Error::corrupt(format!(
-            "{tenant:?}/{id:?} is no name of an order"
-        ))),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => {
+            Err(Error::corrupt(format!("{tenant:?}/{id:?} is no name of an order")))
+        }
     }
 }
 
@@ -70,21 +64,11 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief, Fault> {
         updated_at: Timestamp::from_millis(row.get(15)?),
     };
     let owner = owner(row.get(16)?, row.get(17)?);
-    Ok(Brief {
-        order,
-        version: unsigned(row, 2)?,
-        columns,
-        owner,
-    })
+    Ok(Brief { order, version: unsigned(row, 2)?, columns, owner })
 }
 
 pub(super) fn stored(row: &Row<'_>) -> Result<Stored, Fault> {
-    let Brief {
-        order,
-        version,
-        columns,
-        owner,
-    } = brief(row)?;
+    let Brief { order, version, columns, owner } = brief(row)?;
     Ok(Stored {
         order,
         version,
@@ -98,9 +82,8 @@ pub(super) fn stored(row: &Row<'_>) -> Result<Stored, Fault> {
 
 /// One order as it stands.
 pub(super) fn load(connection: &Connection, order: &OrderKey) -> Result<Option<Stored>, Fault> {
-    let mut find = connection.prepare_cached(&format!(
-        "{STORED} {STORED_PARTS} WHERE o.tenant = ?1 AND o.id = ?2"
-    ))?;
+    let mut find =
+        connection.prepare_cached(&format!("{STORED} {STORED_PARTS} WHERE o.tenant = ?1 AND o.id = ?2"))?;
     let mut rows = find.query(params![order.tenant.as_str(), order.order.as_str()])?;
     let Some(row) = rows.next()? else {
         return Ok(None);

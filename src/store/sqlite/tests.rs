@@ -60,11 +60,7 @@ fn place(name: &str) -> Batch {
         progress: Arc::from(&b"progress"[..]),
         document: Some(Arc::from(&b"document"[..])),
         policies: vec![],
-        entries: vec![Entry {
-            seq: 1,
-            hash,
-            body: Arc::from(&b"entry"[..]),
-        }],
+        entries: vec![Entry { seq: 1, hash, body: Arc::from(&b"entry"[..]) }],
         index: vec![],
         owner: None,
     }
@@ -79,11 +75,7 @@ fn after(batch: &Batch) -> Batch {
         version,
         head,
         document: None,
-        entries: vec![Entry {
-            seq: version,
-            hash: head,
-            body: Arc::from(&b"next"[..]),
-        }],
+        entries: vec![Entry { seq: version, hash: head, body: Arc::from(&b"next"[..]) }],
         ..batch.clone()
     }
 }
@@ -134,10 +126,7 @@ async fn sqlite_keeps_the_laws_among_threads() {
 async fn what_was_answered_is_there_after_reopening() {
     let folder = Folder::new();
     let path = folder.file();
-    conformance::durable(|| async {
-        Arc::new(SqliteStore::open(&path).unwrap()) as Arc<dyn Store>
-    })
-    .await;
+    conformance::durable(|| async { Arc::new(SqliteStore::open(&path).unwrap()) as Arc<dyn Store> }).await;
 }
 
 #[tokio::test]
@@ -145,9 +134,7 @@ async fn a_dropped_store_lets_go_of_its_file() {
     let folder = Folder::new();
     let path = folder.file();
     let mut last = place("o-1");
-    commit(&SqliteStore::open(&path).unwrap(), &last)
-        .await
-        .unwrap();
+    commit(&SqliteStore::open(&path).unwrap(), &last).await.unwrap();
     for _ in 0..5 {
         let store = SqliteStore::open_existing(&path).unwrap();
         let next = after(&last);
@@ -187,17 +174,10 @@ async fn a_store_that_is_missing_is_not_made_up() {
         assert!(matches!(found, Err(Error::Missing { .. })), "{found:?}");
     };
     missing(&folder.file());
-    assert_eq!(
-        fs::read_dir(&folder.0).unwrap().count(),
-        0,
-        "the question left a trace"
-    );
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "the question left a trace");
     let nowhere = folder.0.join("no").join("folder.db");
     missing(&nowhere);
-    assert!(matches!(
-        SqliteStore::open(&nowhere),
-        Err(Error::Missing { .. })
-    ));
+    assert!(matches!(SqliteStore::open(&nowhere), Err(Error::Missing { .. })));
 }
 
 #[tokio::test]
@@ -205,20 +185,14 @@ async fn every_connection_is_power_safe() {
     let folder = Folder::new();
     let path = used(&folder).await;
     for connection in [file::writer(&path).unwrap(), file::reader(&path).unwrap()] {
-        let number =
-            |pragma: &str| -> i64 { connection.query_row(pragma, [], |row| row.get(0)).unwrap() };
+        let number = |pragma: &str| -> i64 { connection.query_row(pragma, [], |row| row.get(0)).unwrap() };
         assert_eq!(number("PRAGMA synchronous"), 2);
         assert_eq!(number("PRAGMA trusted_schema"), 0);
-        let mode: String = connection
-            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
-            .unwrap();
+        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
         assert_eq!(mode, "wal");
     }
     let reader = file::reader(&path).unwrap();
-    assert!(
-        reader.execute("DELETE FROM orders", []).is_err(),
-        "a reader wrote"
-    );
+    assert!(reader.execute("DELETE FROM orders", []).is_err(), "a reader wrote");
 }
 
 #[tokio::test]
@@ -226,15 +200,11 @@ async fn a_file_that_is_not_in_wal_mode_is_refused() {
     let folder = Folder::new();
     let path = used(&folder).await;
     let connection = Connection::open(&path).unwrap();
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
-        .unwrap();
+    let mode: String = connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "delete");
     drop(connection);
     let refused = SqliteStore::open(&path);
-    assert!(
-        matches!(&refused, Err(Error::NotDurable { setting, .. }) if *setting == "journal_mode")
-    );
+    assert!(matches!(&refused, Err(Error::NotDurable { setting, .. }) if *setting == "journal_mode"));
 }
 
 #[tokio::test]
@@ -242,19 +212,11 @@ async fn a_file_of_a_later_release_is_left_alone() {
     let folder = Folder::new();
     let path = used(&folder).await;
     let connection = Connection::open(&path).unwrap();
-    connection
-        .execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)")
-        .unwrap();
+    connection.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(connection);
     let before = fs::read(&path).unwrap();
     let newer = SqliteStore::open(&path).unwrap_err();
-    assert_eq!(
-        newer,
-        Error::Newer {
-            found: 99,
-            known: schema::VERSION
-        }
-    );
+    assert_eq!(newer, Error::Newer { found: 99, known: schema::VERSION });
     assert_eq!(fs::read(&path).unwrap(), before, "the file was touched");
     let connection = Connection::open(&path).unwrap();
     connection.execute_batch("PRAGMA user_version = 0").unwrap();
@@ -267,9 +229,7 @@ async fn a_database_of_another_program_is_left_alone() {
     let folder = Folder::new();
     let path = folder.file();
     let connection = Connection::open(&path).unwrap();
-    connection
-        .execute_batch("CREATE TABLE photos (id INTEGER PRIMARY KEY)")
-        .unwrap();
+    connection.execute_batch("CREATE TABLE photos (id INTEGER PRIMARY KEY)").unwrap();
     drop(connection);
     let before = fs::read(&path).unwrap();
     assert!(corrupt(&path).contains("another program"));
@@ -288,9 +248,7 @@ async fn a_damaged_file_is_not_opened() {
         state ^= state << 17;
         state
     };
-    let garbage: Vec<u8> = (0..whole.len())
-        .map(|_| random().to_be_bytes()[0])
-        .collect();
+    let garbage: Vec<u8> = (0..whole.len()).map(|_| random().to_be_bytes()[0]).collect();
     let mut beheaded = whole.clone();
     beheaded[..16].copy_from_slice(b"SQLite format 9\0");
     let mut hollow = whole.clone();
@@ -315,11 +273,7 @@ async fn a_damaged_file_is_not_opened() {
     ] {
         fs::write(&path, &damaged).unwrap();
         corrupt(&path);
-        assert_eq!(
-            fs::read(&path).unwrap(),
-            damaged,
-            "a damaged file was touched"
-        );
+        assert_eq!(fs::read(&path).unwrap(), damaged, "a damaged file was touched");
     }
     fs::write(&path, &whole).unwrap();
     let store = SqliteStore::open(&path).unwrap();
@@ -373,11 +327,7 @@ async fn a_log_without_its_database_is_not_replayed_into_a_new_one() {
 async fn a_creation_that_was_cut_short_is_begun_again() {
     let folder = Folder::new();
     for ending in [".new", ".new-wal", ".new-shm", ".new-journal"] {
-        fs::write(
-            folder.0.join(format!("orders.db{ending}")),
-            b"half a database",
-        )
-        .unwrap();
+        fs::write(folder.0.join(format!("orders.db{ending}")), b"half a database").unwrap();
     }
     let path = used(&folder).await;
     let store = SqliteStore::open_existing(&path).unwrap();
@@ -417,10 +367,7 @@ async fn the_database_itself_refuses_to_refund_more_than_was_captured() {
     assert!(set("UPDATE orders SET refunded = 7").is_err());
     assert!(set("UPDATE orders SET refunded = 7, overdrawn = 1").is_ok());
     assert!(set("UPDATE orders SET open = 2").is_err());
-    assert!(
-        set("UPDATE orders SET version = 'two'").is_err(),
-        "the tables are strict"
-    );
+    assert!(set("UPDATE orders SET version = 'two'").is_err(), "the tables are strict");
 }
 
 #[tokio::test]
@@ -430,19 +377,13 @@ async fn the_common_transition_touches_no_index() {
     let connection = file::writer(&path).unwrap();
     let steps = |statement: &str| -> Vec<String> {
         let mut explain = connection.prepare(&format!("EXPLAIN {statement}")).unwrap();
-        let steps = explain
-            .raw_query()
-            .mapped(|row| row.get(1))
-            .map(Result::unwrap);
+        let steps = explain.raw_query().mapped(|row| row.get(1)).map(Result::unwrap);
         steps.collect()
     };
     for common in [apply::ADVANCE, apply::APPEND] {
         let steps = steps(common);
         assert!(steps.iter().any(|step| step == "Insert"), "{steps:?}");
-        assert!(
-            !steps.iter().any(|step| step.starts_with("Idx")),
-            "{steps:?}"
-        );
+        assert!(!steps.iter().any(|step| step.starts_with("Idx")), "{steps:?}");
     }
 }
 
@@ -479,20 +420,13 @@ async fn an_objection_of_sqlite_undoes_one_batch_and_leaves_its_neighbours() {
     ];
     let answers = store.commit(batches).await;
     let written: Vec<_> = answers.iter().map(Result::is_ok).collect();
-    assert_eq!(
-        written,
-        [true, true, true, false, true, true],
-        "{answers:?}"
-    );
+    assert_eq!(written, [true, true, true, false, true, true], "{answers:?}");
     assert_eq!(store.load(&place_of("second")).await, Ok(None));
     assert_eq!(store.journal(&place_of("second"), 0, 9).await, Ok(vec![]));
     let between = store.load(&place_of("between")).await.unwrap().unwrap();
     assert_eq!(between.version, 2);
     store.check().await.unwrap();
-    assert!(
-        commit(&store, &place("second")).await.is_ok(),
-        "the store goes on"
-    );
+    assert!(commit(&store, &place("second")).await.is_ok(), "the store goes on");
     store.check().await.unwrap();
     store.close().await.unwrap();
 }
@@ -514,10 +448,7 @@ async fn what_another_connection_wrote_is_seen() {
 #[tokio::test]
 async fn check_names_what_is_damaged() {
     let breakages = [
-        (
-            "DELETE FROM journal WHERE seq = 2",
-            "default/o-1: the last journal entry",
-        ),
+        ("DELETE FROM journal WHERE seq = 2", "default/o-1: the last journal entry"),
         ("DELETE FROM journal WHERE seq = 1", "default/o-1, entry 1"),
         ("DELETE FROM documents", "default/o-1: a document"),
         ("DELETE FROM orders", "belongs to no order"),
@@ -546,15 +477,9 @@ async fn a_missing_part_of_an_order_is_damage_and_not_a_missing_order() {
     let path = folder.file();
     let store = SqliteStore::open(&path).unwrap();
     commit(&store, &place("o-1")).await.unwrap();
-    file::writer(&path)
-        .unwrap()
-        .execute("DELETE FROM documents", [])
-        .unwrap();
+    file::writer(&path).unwrap().execute("DELETE FROM documents", []).unwrap();
     let found = store.load(&place_of("o-1")).await;
-    assert!(
-        matches!(&found, Err(Error::Corrupt { what }) if what.contains("o-1")),
-        "{found:?}"
-    );
+    assert!(matches!(&found, Err(Error::Corrupt { what }) if what.contains("o-1")), "{found:?}");
     store.close().await.unwrap();
 }
 
@@ -569,10 +494,7 @@ async fn a_writer_kept_waiting_too_long_says_busy_and_goes_on() {
     let thread = thread::spawn(move || writer.run(waiting));
     let ask = async || {
         let (reply, answer) = oneshot::channel();
-        let task = Task::Commit {
-            batches: vec![after(&place("o-1"))],
-            answers: vec![],
-        };
+        let task = Task::Commit { batches: vec![after(&place("o-1"))], answers: vec![] };
         jobs.send(Job { task, reply }).await.unwrap();
         match answer.await.unwrap() {
             (Answer::Commits, Task::Commit { mut answers, .. }) => answers.pop().unwrap(),
@@ -595,53 +517,27 @@ async fn a_full_store_says_so_and_resumes_when_there_is_room() {
     let (claim, connection) = file::take(&path, false).unwrap();
     // A limit on pages is the same error as a disk without room. It goes with the connection, as
     // does SQLite's idea of a full disk when space returns.
-    let pages: i64 = connection
-        .query_row("PRAGMA page_count", [], |row| row.get(0))
-        .unwrap();
-    connection
-        .query_row(
-            &format!("PRAGMA max_page_count = {}", pages + 8),
-            [],
-            |_| Ok(()),
-        )
-        .unwrap();
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 8), [], |_| Ok(())).unwrap();
     let counters = Arc::new(Counters::default());
     let (jobs, waiting) = mpsc::channel(8);
     let writer = Writer::new(claim, connection, Arc::clone(&counters));
     let thread = thread::spawn(move || writer.run(waiting));
     let ask = async |batches: Vec<Batch>| {
         let (reply, answer) = oneshot::channel();
-        jobs.send(Job {
-            task: Task::Commit {
-                batches,
-                answers: vec![],
-            },
-            reply,
-        })
-        .await
-        .unwrap();
+        jobs.send(Job { task: Task::Commit { batches, answers: vec![] }, reply }).await.unwrap();
         match answer.await.unwrap() {
             (Answer::Commits, Task::Commit { answers, .. }) => answers,
             other => panic!("{other:?}"),
         }
     };
-    let heavy = |name: &str| Batch {
-        progress: Arc::from(vec![1; 200_000]),
-        ..place(name)
-    };
+    let heavy = |name: &str| Batch { progress: Arc::from(vec![1; 200_000]), ..place(name) };
     let answers = ask(vec![place("o-2"), heavy("o-3")]).await;
     assert_eq!(answers, [Err(CommitError::Full), Err(CommitError::Full)]);
-    assert!(
-        ask(vec![after(&place("o-1"))]).await[0].is_ok(),
-        "what fits is still written"
-    );
+    assert!(ask(vec![after(&place("o-1"))]).await[0].is_ok(), "what fits is still written");
     assert_eq!(ask(vec![heavy("o-3")]).await, [Err(CommitError::Full)]);
     assert!(ask(vec![place("o-2")]).await[0].is_ok());
-    assert_eq!(
-        counters.doubts.load(Ordering::Relaxed),
-        0,
-        "full is not in doubt"
-    );
+    assert_eq!(counters.doubts.load(Ordering::Relaxed), 0, "full is not in doubt");
     drop(jobs);
     thread.join().unwrap();
     let store = SqliteStore::open(&path).unwrap();
@@ -670,8 +566,7 @@ async fn a_witness_tells_whether_its_transaction_was_written() {
         memo.forget();
         let mut work = apply::Work::begin(&connection, &mut memo).unwrap();
         let until = Timestamp::from_millis(10);
-        work.start_worker("w", Timestamp::from_millis(0), until)
-            .unwrap();
+        work.start_worker("w", Timestamp::from_millis(0), until).unwrap();
         let (witness, _) = work.finish().unwrap();
         connection.execute_batch(end).unwrap();
         assert_eq!(witness.testifies(&connection).unwrap(), committed);
@@ -683,21 +578,12 @@ async fn lone_orders_and_crowds_share_the_same_file() {
     let folder = Folder::new();
     let store = Arc::new(SqliteStore::open(folder.file()).unwrap());
     let me = Timestamp::from_millis(0);
-    let incarnation = store
-        .start_worker("w", me, Timestamp::from_millis(9))
-        .await
-        .unwrap();
+    let incarnation = store.start_worker("w", me, Timestamp::from_millis(9)).await.unwrap();
     let crowd = (0..300).map(|number| {
         let store = Arc::clone(&store);
         async move {
-            let owner = Some(Owner {
-                incarnation,
-                epoch: 1,
-            });
-            let mut batch = Batch {
-                owner,
-                ..place(&format!("o-{number}"))
-            };
+            let owner = Some(Owner { incarnation, epoch: 1 });
+            let mut batch = Batch { owner, ..place(&format!("o-{number}")) };
             commit(&store, &batch).await.unwrap();
             for _ in 0..5 {
                 batch = after(&batch);
@@ -709,10 +595,7 @@ async fn lone_orders_and_crowds_share_the_same_file() {
     let stats = store.stats();
     assert_eq!(stats.batches, 1_800);
     assert!(stats.commits < 600, "{stats:?}");
-    assert!(
-        stats.largest_group > 1 && stats.largest_group <= 256,
-        "{stats:?}"
-    );
+    assert!(stats.largest_group > 1 && stats.largest_group <= 256, "{stats:?}");
     assert!(stats.bytes > 0);
     store.check().await.unwrap();
     store.close().await.unwrap();

@@ -127,12 +127,7 @@ enum Try {
 
 impl Writer {
     pub(super) fn new(claim: Arc<Claim>, connection: Connection, counters: Arc<Counters>) -> Self {
-        Self {
-            claim,
-            connection: Some(connection),
-            memo: Memo::default(),
-            counters,
-        }
+        Self { claim, connection: Some(connection), memo: Memo::default(), counters }
     }
 
     /// Serves until it is closed, or nobody is left who could ask.
@@ -174,9 +169,7 @@ impl Writer {
         let closed = closed.map_err(|(_, error)| plain(&error));
         drop(self.claim);
         for reply in closing {
-            let answer = closed
-                .clone()
-                .map_or_else(Answer::Failed, |()| Answer::Done);
+            let answer = closed.clone().map_or_else(Answer::Failed, |()| Answer::Done);
             // A caller that has stopped waiting needs no answer.
             drop(reply.send((answer, Task::Close)));
         }
@@ -196,11 +189,7 @@ impl Writer {
             if self.connection.is_none()
                 && let Err(error) = self.reopen()
             {
-                let error = if error == Error::Full {
-                    error
-                } else {
-                    Error::Poisoned
-                };
+                let error = if error == Error::Full { error } else { Error::Poisoned };
                 return failed(group, &error);
             }
             match self.attempt(group, careful) {
@@ -230,16 +219,14 @@ impl Writer {
         let Some(connection) = &self.connection else {
             return Try::Failed(Error::Poisoned);
         };
-        let done = Work::begin(connection, &mut self.memo)
-            .map_err(Fault::Sql)
-            .and_then(|mut work| {
-                let answers = group
-                    .iter_mut()
-                    .map(|job| answer(&mut work, &mut job.task, careful))
-                    .collect::<Result<Vec<_>, _>>()?;
-                let (witness, batches) = work.finish()?;
-                Ok((answers, witness, batches))
-            });
+        let done = Work::begin(connection, &mut self.memo).map_err(Fault::Sql).and_then(|mut work| {
+            let answers = group
+                .iter_mut()
+                .map(|job| answer(&mut work, &mut job.task, careful))
+                .collect::<Result<Vec<_>, _>>()?;
+            let (witness, batches) = work.finish()?;
+            Ok((answers, witness, batches))
+        });
         let (answers, witness, batches) = match done {
             Ok(done) => done,
             Err(Fault::Sql(why)) => return self.undo(why, careful),
@@ -252,17 +239,12 @@ impl Writer {
                 };
             }
         };
-        match connection
-            .prepare_cached("COMMIT")
-            .and_then(|mut commit| commit.execute([]))
-        {
+        match connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
             Ok(_) => {
                 if witness != Witness::Nothing {
                     self.counters.commits.fetch_add(1, Ordering::Relaxed);
                     self.counters.batches.fetch_add(batches, Ordering::Relaxed);
-                    self.counters
-                        .largest_group
-                        .fetch_max(batches, Ordering::Relaxed);
+                    self.counters.largest_group.fetch_max(batches, Ordering::Relaxed);
                 }
                 Try::Answered(answers)
             }
@@ -272,10 +254,7 @@ impl Writer {
             Err(why) => {
                 self.connection = None;
                 self.memo.forget();
-                Try::Lost {
-                    underway: Some((answers, witness)),
-                    why,
-                }
+                Try::Lost { underway: Some((answers, witness)), why }
             }
         }
     }
@@ -294,10 +273,7 @@ impl Writer {
             Reach::Connection => {}
         }
         self.connection = None;
-        Try::Lost {
-            underway: None,
-            why,
-        }
+        Try::Lost { underway: None, why }
     }
 
     fn reopen(&mut self) -> Result<(), Error> {
@@ -345,14 +321,8 @@ fn answer(work: &mut Work<'_>, task: &mut Task, careful: bool) -> Result<Answer,
             let claim = |work: &mut Work<'_>| work.claim(*me, *now, *limit);
             told(piece(work, careful, claim).map(Answer::Claimed))
         }
-        Task::InboxPut(row) => {
-            told(piece(work, careful, |work| work.inbox_put(row)).map(Answer::Put))
-        }
-        Task::InboxMark {
-            order,
-            source,
-            event,
-        } => {
+        Task::InboxPut(row) => told(piece(work, careful, |work| work.inbox_put(row)).map(Answer::Put)),
+        Task::InboxMark { order, source, event } => {
             let mark = |work: &mut Work<'_>| work.inbox_mark(order, source, event);
             told(piece(work, careful, mark).map(|()| Answer::Done))
         }

@@ -25,8 +25,14 @@ fn a_malformed_order_is_told_every_fault_and_nothing_is_placed() {
         let has = |what: fn(&Fault) -> bool| faults.iter().any(what);
         assert!(has(|f| matches!(f, Fault::Name { path, .. } if path == "id")), "{faults:?}");
         assert!(has(|f| matches!(f, Fault::Currency { .. })), "{faults:?}");
-        assert!(has(|f| matches!(f, Fault::NotPositive { path, .. } if path.starts_with("lines[0]"))), "{faults:?}");
-        assert!(has(|f| matches!(f, Fault::NotPositive { path, .. } if path.starts_with("tenders[0]"))), "{faults:?}");
+        assert!(
+            has(|f| matches!(f, Fault::NotPositive { path, .. } if path.starts_with("lines[0]"))),
+            "{faults:?}"
+        );
+        assert!(
+            has(|f| matches!(f, Fault::NotPositive { path, .. } if path.starts_with("tenders[0]"))),
+            "{faults:?}"
+        );
         let mut huge = draft("o-1", &[i64::MAX], &[]);
         huge.lines.push(huge.lines[0].clone());
         let Err(PlaceError::Malformed(faults)) = shop.place(huge).await else { panic!("it was placed") };
@@ -66,7 +72,10 @@ fn a_command_to_nobody_is_refused_and_a_repeated_one_is_done_once() {
         let none = shop.command("o-1", &agent("sue"), "", refund::M::command(7, CancelRefund)).await;
         assert!(matches!(none, Err(CommandError::Refused(Refused::UnknownInstance { .. }))), "{none:?}");
         let elsewhere = shop.command("o-1", &agent("sue"), "", cancel().named("order.afterlife")).await;
-        assert!(matches!(elsewhere, Err(CommandError::Refused(Refused::UnknownMachine { .. }))), "{elsewhere:?}");
+        assert!(
+            matches!(elsewhere, Err(CommandError::Refused(Refused::UnknownMachine { .. }))),
+            "{elsewhere:?}"
+        );
         let lost = shop.engine.deliver(super::support::told(
             "o-9",
             "e-1",
@@ -80,7 +89,10 @@ fn a_command_to_nobody_is_refused_and_a_repeated_one_is_done_once() {
         let again = shop.command("o-1", &carla(), "pay", start(1)).await.unwrap();
         assert_eq!((again.disposition, again.version), (consign::pipeline::Disposition::Duplicate, version));
         let no_hold = shop.engine.release(&super::support::key("o-1"), agent("olga"), 3).await;
-        assert!(matches!(no_hold, Err(CommandError::Refused(Refused::UnknownHold { hold: 3 }))), "{no_hold:?}");
+        assert!(
+            matches!(no_hold, Err(CommandError::Refused(Refused::UnknownHold { hold: 3 }))),
+            "{no_hold:?}"
+        );
     });
 }
 
@@ -94,7 +106,9 @@ fn an_engine_that_is_wired_wrongly_says_everything_that_is_missing() {
         let missing: Vec<_> = faults.iter().filter(|f| matches!(f, StartFault::NoHandler { .. })).collect();
         // Five of payment, one of review, five of dispatch, two of refund; each told once.
         assert_eq!(missing.len(), 13, "{faults:?}");
-        assert!(faults.iter().any(|f| matches!(f, StartFault::PipelineTwice { name: "physical", version: 1 })));
+        assert!(
+            faults.iter().any(|f| matches!(f, StartFault::PipelineTwice { name: "physical", version: 1 }))
+        );
         assert!(faults.contains(&StartFault::NoStore));
     });
 }
@@ -145,7 +159,10 @@ fn a_record_of_a_newer_release_or_a_damaged_one_is_an_error_and_not_a_guess() {
         assert_eq!(asked, Err(CommandError::Engine(EngineError::Journal(why))));
         let torn = patched(|p| p[..p.len() / 2].to_owned()).start().await.unwrap();
         let asked = torn.command(&key, carla(), "", cancel()).await;
-        assert!(matches!(asked, Err(CommandError::Engine(EngineError::Journal(JournalError::Damaged(_))))), "{asked:?}");
+        assert!(
+            matches!(asked, Err(CommandError::Engine(EngineError::Journal(JournalError::Damaged(_))))),
+            "{asked:?}"
+        );
         let shop = world.open(now).await;
         shop.asks("o-1", &carla(), cancel()).await;
         assert_eq!(shop.phase("o-1").await, "cancelled", "nothing was lost");

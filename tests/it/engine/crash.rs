@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use consign::engine::CommandError;
+use consign::id::Key;
 use consign::machine::Call;
 use consign::pipeline::lifecycle::{RequestReturn, lifecycle};
 use consign::stage::dispatch::{Accepted, CameBack, HandOver, parcel};
-use consign::id::Key;
 use consign::stage::payment::{Start, attempt};
 use consign::stage::review::{Approve, Claim, case};
 use consign::testing::GatewayTotals;
@@ -170,7 +170,12 @@ async fn play(disk: Disk, trouble: Option<(u64, Trouble)>) -> (End, u64) {
     }
     let end = End {
         phase: view.phase().to_string(),
-        instances: view.instances().iter().filter(|i| i.0 != "payment.attempt").map(|(p, k, s)| ((*p).to_owned(), k.0, (*s).to_owned())).collect(),
+        instances: view
+            .instances()
+            .iter()
+            .filter(|i| i.0 != "payment.attempt")
+            .map(|(p, k, s)| ((*p).to_owned(), k.0, (*s).to_owned()))
+            .collect(),
         balances: shop.balances("o-1").await,
         gateway: shop.world.gateway.totals(),
         moved: shop.world.gateway.moved(&key("o-1")),

@@ -8,6 +8,7 @@ use consign::stage::dispatch::{Accepted, CameBack, DeliveredTo, HandOver, Receiv
 use consign::stage::payment::{Start, attempt};
 use consign::stage::refund::{Request, refund};
 use consign::stage::review::{Approve, Claim, case};
+use consign::store::Store as _;
 
 use super::support::{Counts, DAY, Disk, Folder, MINUTE, Shop, agent, carla, count, draft, key};
 
@@ -27,14 +28,17 @@ pub(super) fn delivered(parcel: u32) -> consign::machine::Call {
 pub(super) async fn approves(shop: &Shop, order: &str, who: &str) {
     shop.asks(order, &agent(who), case::M::command(1, Claim)).await;
     let view = shop.order(order).await;
-    let Some(case::State::Claimed(s)) = view.state::<case::M>(1) else { panic!("{}", shop.show(order).await) };
+    let Some(case::State::Claimed(s)) = view.state::<case::M>(1) else {
+        panic!("{}", shop.show(order).await)
+    };
     let token = s.lease.token;
     shop.asks(order, &agent(who), case::M::command(1, Approve { token })).await;
 }
 
 /// 600.00 over two tenders, seen by two people, in two parcels.
 async fn sold(shop: &Shop, order: &str) {
-    let placed = shop.place(draft(order, &[40_000, 20_000], &[("card", 45_000), ("voucher", 15_000)])).await.unwrap();
+    let placed =
+        shop.place(draft(order, &[40_000, 20_000], &[("card", 45_000), ("voucher", 15_000)])).await.unwrap();
     assert!(!placed.existing);
     assert_eq!(shop.phase(order).await, "awaiting_payment");
     shop.pass(MINUTE).await;
@@ -99,15 +103,7 @@ async fn whole_journey(disk: Disk, reopens: bool) {
     assert_eq!(shop.engine.report().parked, 0);
     shop.journal("o-1").await;
     shop.journal("o-2").await;
-    shop.life.disk_check().await;
-}
-
-use consign::store::Store as _;
-
-impl super::support::Life {
-    async fn disk_check(&self) {
-        self.check().await.unwrap();
-    }
+    shop.life.check().await.unwrap();
 }
 
 #[test]

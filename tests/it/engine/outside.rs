@@ -12,7 +12,10 @@ use consign::store::{Position, Store as _};
 use consign::testing::{Fault, FaultPlan, SandboxNotifier};
 
 use super::journey::{delivered, start};
-use super::support::{DAY, Disk, Folder, HOUR, MINUTE, MORNING, SECOND, Shop, World, agent, carla, count, draft, key, packs_itself, run};
+use super::support::{
+    DAY, Disk, Folder, HOUR, MINUTE, MORNING, SECOND, Shop, World, agent, carla, count, draft, key,
+    packs_itself, run,
+};
 
 /// Below every tier, in one parcel, on a card.
 async fn placed(shop: &Shop, order: &str) {
@@ -72,7 +75,11 @@ fn an_adapter_that_panics_parks_its_own_order_and_no_other() {
         shop.pass(HOUR).await;
         let again = consign::stage::payment::attempt::M::command(
             2,
-            consign::stage::payment::Start { tender: consign::id::Key(1), channel: None, method: String::new() },
+            consign::stage::payment::Start {
+                tender: consign::id::Key(1),
+                channel: None,
+                method: String::new(),
+            },
         );
         shop.asks("o-1", &carla(), again).await;
         assert_eq!(shop.phase("o-1").await, "dispatched", "{}", shop.show("o-1").await);
@@ -87,7 +94,8 @@ fn what_was_provably_not_sent_is_sent_again_within_the_budget_and_then_given_up(
         let budget = Budget { attempts: 3, ..Budget::default() };
         let shop = world.open_with(Timestamp::from_millis(MORNING), world.wiring().budget(budget)).await;
         let never = (1..=9).fold(FaultPlan::default(), |p, n| p.fault("o-1", 1, "charge", n, Fault::NotSent));
-        let later = never.fault("o-2", 1, "charge", 1, Fault::Later).fault("o-2", 1, "charge", 2, Fault::NotSent);
+        let later =
+            never.fault("o-2", 1, "charge", 1, Fault::Later).fault("o-2", 1, "charge", 2, Fault::NotSent);
         shop.world.gateway.plan(later);
         for order in ["o-1", "o-2"] {
             placed(&shop, order).await;

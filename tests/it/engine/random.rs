@@ -20,7 +20,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::journey::{cancel, delivered};
-use super::support::{DAY, Disk, Folder, HOUR, MINUTE, Shop, Trouble, agent, carla, count, draft, key, packs_itself, run};
+use super::support::{
+    DAY, Disk, Folder, HOUR, MINUTE, Shop, Trouble, agent, carla, count, draft, key, packs_itself, run,
+};
 
 const ORDERS: [&str; 2] = ["o-1", "o-2"];
 /// Above two tiers, in two parcels, over two tenders; and below every tier, in one.
@@ -31,17 +33,46 @@ const PARCELS: [&[i64]; 2] = [&[40_000, 20_000], &[5_000]];
 #[derive(Debug, Clone)]
 enum Op {
     Place(usize),
-    Start { order: usize, key: u32, tender: u32 },
-    Review { order: usize, who: usize, passes: bool },
-    Pack { order: usize, parcel: u32 },
-    HandOver { order: usize, parcel: u32 },
-    ConfirmStop { order: usize, parcel: u32 },
-    Scan { order: usize, parcel: u32, what: Scan },
+    Start {
+        order: usize,
+        key: u32,
+        tender: u32,
+    },
+    Review {
+        order: usize,
+        who: usize,
+        passes: bool,
+    },
+    Pack {
+        order: usize,
+        parcel: u32,
+    },
+    HandOver {
+        order: usize,
+        parcel: u32,
+    },
+    ConfirmStop {
+        order: usize,
+        parcel: u32,
+    },
+    Scan {
+        order: usize,
+        parcel: u32,
+        what: Scan,
+    },
     /// The same word from outside comes once more.
     Again(usize),
-    Cancel { order: usize, shop: bool },
+    Cancel {
+        order: usize,
+        shop: bool,
+    },
     Return(usize),
-    Refund { order: usize, key: u32, attempt: u32, minor: i64 },
+    Refund {
+        order: usize,
+        key: u32,
+        attempt: u32,
+        minor: i64,
+    },
     Release(usize),
     Pass(u64),
     Stop,
@@ -70,7 +101,14 @@ fn op() -> impl Strategy<Value = Op> {
         Just(Trouble::DiesBefore),
         Just(Trouble::DiesAfter),
     ];
-    let span = prop_oneof![Just(1_000), Just(30_000), Just(20 * MINUTE), Just(5 * HOUR), Just(2 * DAY), Just(20 * DAY)];
+    let span = prop_oneof![
+        Just(1_000),
+        Just(30_000),
+        Just(20 * MINUTE),
+        Just(5 * HOUR),
+        Just(2 * DAY),
+        Just(20 * DAY)
+    ];
     prop_oneof![
         2 => order().prop_map(Op::Place),
         6 => (order(), 1..4u32, 1..3u32).prop_map(|(order, key, tender)| Op::Start { order, key, tender }),
@@ -108,7 +146,13 @@ struct Script {
 fn script() -> impl Strategy<Value = Script> {
     let faults = prop_oneof![2 => Just(0u32), 2 => Just(60), 1 => Just(250)];
     (any::<bool>(), any::<bool>(), faults, any::<u64>(), prop::collection::vec(op(), 1..=40)).prop_map(
-        |(captures_later, packs_itself, faults, seed, ops)| Script { captures_later, packs_itself, faults, seed, ops },
+        |(captures_later, packs_itself, faults, seed, ops)| Script {
+            captures_later,
+            packs_itself,
+            faults,
+            seed,
+            ops,
+        },
     )
 }
 
@@ -129,7 +173,8 @@ impl Script {
     fn plan(&self) -> FaultPlan {
         let n = self.faults;
         let all = [Fault::NotSent, Fault::LoseAnswer, Fault::LoseCall, Fault::Later, Fault::Decline];
-        let chances: Vec<_> = all.iter().map(|f| (if *f == Fault::Decline { n / 3 } else { n / 5 }, *f)).collect();
+        let chances: Vec<_> =
+            all.iter().map(|f| (if *f == Fault::Decline { n / 3 } else { n / 5 }, *f)).collect();
         FaultPlan::default().by_chance(self.seed, &chances)
     }
 }
@@ -318,7 +363,8 @@ async fn at_all_times(shop: &Shop, r: &Reference) {
             let sum: i64 = view.progress.books.balances().values().sum();
             assert_eq!(sum, 0, "{}", shop.show(order).await);
             let faults = ["parked", "proofs", "signal", "unbookable", "books"];
-            let held: Vec<_> = view.progress.holds.iter().filter(|h| faults.contains(&h.code.as_str())).collect();
+            let held: Vec<_> =
+                view.progress.holds.iter().filter(|h| faults.contains(&h.code.as_str())).collect();
             assert!(held.is_empty(), "{held:?}\n{}", shop.show(order).await);
         }
     }
@@ -335,7 +381,11 @@ async fn in_the_end(shop: &Shop, r: &Reference) {
         let show = shop.show(order).await;
         let (taken, back) = shop.world.gateway.moved(&key(order));
         let books = &view.progress.books;
-        assert_eq!((books.captured(None), books.refunded(None)), (taken, back), "the gateway's books differ\n{show}");
+        assert_eq!(
+            (books.captured(None), books.refunded(None)),
+            (taken, back),
+            "the gateway's books differ\n{show}"
+        );
         assert!(view.progress.wanted.is_empty(), "an effect was never answered\n{show}");
         let held = !view.progress.holds.is_empty();
         match view.phase().name() {
@@ -344,10 +394,14 @@ async fn in_the_end(shop: &Shop, r: &Reference) {
                 assert_eq!(taken - back, books.earned(), "money is left\n{show}");
                 assert_eq!(books.earned(), 0, "{show}");
             }
-            "cancelling" => assert!(held, "it is on its way out, and nobody sees that it does not get there\n{show}"),
+            "cancelling" => {
+                assert!(held, "it is on its way out, and nobody sees that it does not get there\n{show}")
+            }
             "completed" | "closed" => {
                 // What came back unasked, or could not be paid back, is owed until a person decides.
-                let open = |i: &(&str, Key, &str)| matches!((i.0, i.2), (_, "ReturnedToSender") | ("refund", "Failed"));
+                let open = |i: &(&str, Key, &str)| {
+                    matches!((i.0, i.2), (_, "ReturnedToSender") | ("refund", "Failed"))
+                };
                 assert!(books.owed() == 0 || view.instances().iter().any(open), "{show}");
                 assert_eq!(taken - back, books.earned() + books.owed(), "{show}");
             }
@@ -366,7 +420,11 @@ async fn in_the_end(shop: &Shop, r: &Reference) {
             commands += count(&shop.journal(order).await).commands;
         }
     }
-    assert!(commands >= r.accepted, "{} commands were accepted, and {commands} are in the journals", r.accepted);
+    assert!(
+        commands >= r.accepted,
+        "{} commands were accepted, and {commands} are in the journals",
+        r.accepted
+    );
     assert!(commands <= r.accepted + r.doubtful, "a refused command is in a journal");
 }
 

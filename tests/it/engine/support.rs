@@ -17,8 +17,8 @@ use consign::order::{Draft, DraftTender, Line};
 use consign::pipeline::{Physical, physical};
 use consign::stage::dispatch::{DispatchPolicy, Packing};
 use consign::store::{
-    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut, InboxRow, Incarnation,
-    MemoryStore, Position, SqliteStore, Stats, Store, Stored,
+    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut, InboxRow,
+    Incarnation, MemoryStore, Position, SqliteStore, Stats, Store, Stored,
 };
 use consign::testing::{SandboxCarrier, SandboxGateway, SandboxInventory, SandboxScorer, VirtualEnv};
 
@@ -219,7 +219,12 @@ impl Store for Life {
         self.alive()?;
         self.disk.policy(hash).await
     }
-    async fn start_worker(&self, worker: &str, now: Timestamp, until: Timestamp) -> Result<Incarnation, Error> {
+    async fn start_worker(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Incarnation, Error> {
         self.disk.start_worker(worker, now, until).await
     }
     async fn renew_worker(&self, me: Incarnation, until: Timestamp) -> Result<(), Error> {
@@ -228,13 +233,28 @@ impl Store for Life {
     async fn claim(&self, me: Incarnation, now: Timestamp, limit: usize) -> Result<Vec<Stored>, Error> {
         Ok(self.disk.claim(me, now, limit).await?.into_iter().map(|stored| self.patched(stored)).collect())
     }
-    async fn scan(&self, after: Option<OrderKey>, limit: usize, open_only: bool) -> Result<Vec<Brief>, Error> {
+    async fn scan(
+        &self,
+        after: Option<OrderKey>,
+        limit: usize,
+        open_only: bool,
+    ) -> Result<Vec<Brief>, Error> {
         self.disk.scan(after, limit, open_only).await
     }
-    async fn lookup(&self, tenant: &consign::id::TenantId, space: &str, key: &str) -> Result<Vec<OrderKey>, Error> {
+    async fn lookup(
+        &self,
+        tenant: &consign::id::TenantId,
+        space: &str,
+        key: &str,
+    ) -> Result<Vec<OrderKey>, Error> {
         self.disk.lookup(tenant, space, key).await
     }
-    async fn list(&self, filter: &Filter, after: Option<OrderKey>, limit: usize) -> Result<Vec<Brief>, Error> {
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<OrderKey>,
+        limit: usize,
+    ) -> Result<Vec<Brief>, Error> {
         self.disk.list(filter, after, limit).await
     }
     async fn journal(&self, order: &OrderKey, from_seq: u64, limit: usize) -> Result<Vec<Entry>, Error> {
@@ -449,7 +469,13 @@ impl Shop {
         self.hears_of(order, event, self.now(), call).await
     }
 
-    pub(crate) async fn hears_of(&self, order: &str, event: &str, occurred: Timestamp, call: Call) -> Delivered {
+    pub(crate) async fn hears_of(
+        &self,
+        order: &str,
+        event: &str,
+        occurred: Timestamp,
+        call: Call,
+    ) -> Delivered {
         let answer = self.engine.deliver(told(order, event, occurred, call)).await.unwrap();
         self.settled().await;
         answer
