@@ -102,7 +102,11 @@ impl Env for TokioEnv {
 
 /// Runs `call`, at most until `at`.
 pub(super) async fn within<T>(env: &dyn Env, at: Timestamp, call: impl Future<Output = T>) -> Option<T> {
-    let call = std::pin::pin!(call);
+    let mut call = std::pin::pin!(call);
+    // What is there at once needs no alarm.
+    if let std::task::Poll::Ready(value) = futures::poll!(call.as_mut()) {
+        return Some(value);
+    }
     let sleep = env.sleep_until(at);
     match futures::future::select(call, sleep).await {
         futures::future::Either::Left((value, _)) => Some(value),

@@ -64,6 +64,11 @@ impl Proofs {
         self.0.push((P::NAME, Arc::new(proof)));
     }
 
+    /// Adds what another stage grants.
+    pub(crate) fn append(&mut self, mut granted: Self) {
+        self.0.append(&mut granted.0);
+    }
+
     /// Whether a proof of this name holds.
     #[must_use]
     pub fn holds(&self, name: &str) -> bool {
@@ -89,6 +94,11 @@ struct Stand {
 }
 
 impl Standing {
+    /// Counts nothing yet.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Counts one instance.
     pub fn add(&mut self, area: &'static str, state: &'static str, open: bool) {
         match self.0.iter_mut().find(|s| s.area == area && s.state == state) {

@@ -114,18 +114,27 @@ fn input<M: Machine>(input: &(dyn Any + Send + Sync)) -> &M::Input {
 }
 
 /// `"Name",version,{data}`: how a state, an input or an effect stands in a record.
+fn write(
+    name: &str,
+    version: u16,
+    out: &mut Vec<u8>,
+    save: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+) -> Result<(), CodecError> {
+    use std::io::Write as _;
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\",");
+    let _ = write!(out, "{version},");
+    save(out)
+}
+
 fn stored(
     name: &str,
     version: u16,
     save: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
 ) -> Result<Arc<str>, CodecError> {
     let mut out = Vec::with_capacity(128);
-    out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\",");
-    out.extend_from_slice(version.to_string().as_bytes());
-    out.push(b',');
-    save(&mut out)?;
+    write(name, version, &mut out, save)?;
     let text = String::from_utf8(out)
         .map_err(|e| CodecError::Malformed { name: name.to_owned(), why: e.to_string() })?;
     Ok(text.into())
@@ -254,9 +263,7 @@ impl<M: Machine> Stage for Placed<M> {
         let event = input::<M>(event);
         let spec =
             M::GRAPH.inputs.get(usize::from(M::input_ix(event))).expect("an input stands in its table");
-        let text = stored(spec.name, spec.version, |out| M::save_input(event, out))?;
-        out.extend_from_slice(text.as_bytes());
-        Ok(())
+        write(spec.name, spec.version, out, |out| M::save_input(event, out))
     }
 
     fn load_input(

@@ -880,7 +880,8 @@ impl Pipeline {
 
     /// Counts what stands where.
     pub(crate) fn stand(&self, p: &mut Progress) {
-        let mut standing = Standing::default();
+        let mut standing = std::mem::take(&mut p.standing);
+        standing.clear();
         for (stage, region) in self.stages.iter().zip(&p.regions) {
             let graph = stage.graph();
             for i in region.iter() {
@@ -898,21 +899,22 @@ impl Pipeline {
         let by = Actor::system();
         let order = (1..self.stages.len()).chain(std::iter::once(0));
         for place in order {
-            let so_far = proofs.clone();
+            let mut granted = Proofs::default();
             let world = World {
                 now,
                 occurred: now,
                 by: &by,
                 order: &p.order,
                 books: &p.books,
-                proofs: &so_far,
+                proofs: &proofs,
                 life: p.life,
                 standing: &p.standing,
             };
             if let (Some(stage), Some(policy)) = (self.stage(place), p.policies.get(place)) {
                 let at = At { key: Key(0), world: &world, policy: &**policy, region: p.region(place) };
-                stage.yields(&at, &mut proofs);
+                stage.yields(&at, &mut granted);
             }
+            proofs.append(granted);
         }
         proofs
     }
