@@ -423,15 +423,16 @@ struct Round {
     written: Written,
 }
 
-fn rank(sorted: &[f64], part: f64) -> f64 {
-    let at = (sorted.len() as f64 * part).ceil() as usize;
+/// Nearest rank.
+fn rank(sorted: &[f64], percent: usize) -> f64 {
+    let at = (sorted.len() * percent).div_ceil(100);
     sorted.get(at.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or_default()
 }
 
 fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
     let mut all: Vec<f64> = rounds.iter().map(of).collect();
     all.sort_by(f64::total_cmp);
-    rank(&all, 0.5)
+    rank(&all, 50)
 }
 
 /// Carries `orders` orders, at most `in_flight` of them at a time.
@@ -460,7 +461,7 @@ async fn burst<S: Side>(side: &Arc<S>, first: u64, orders: u64, in_flight: u64) 
     let per_s = orders as f64 / begun.elapsed().as_secs_f64();
     let mut took = std::mem::take(&mut *took.lock().unwrap());
     took.sort_by(f64::total_cmp);
-    Round { per_s, p50_ms: rank(&took, 0.5), p99_ms: rank(&took, 0.99), written: Written::default() }
+    Round { per_s, p50_ms: rank(&took, 50), p99_ms: rank(&took, 99), written: Written::default() }
 }
 
 fn size(folder: &Path) -> f64 {
