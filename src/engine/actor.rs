@@ -138,6 +138,18 @@ struct OrderTask {
     in_flight: BTreeSet<u64>,
     /// What the store kept from being done, and must be done once it answers again.
     due: Due,
+    /// Whether the task has given the order back.
+    ended: bool,
+}
+
+impl Drop for OrderTask {
+    /// A task that does not end in order (it is given up, or a store panicked under it) leaves the order to the next
+    /// input: it is read again, and what was under way goes on from its records.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.inner.rest(&self.id);
+        }
+    }
 }
 
 /// What an order's task still owes because the store failed.
@@ -170,13 +182,13 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
         calls: FuturesUnordered::new(),
         in_flight: BTreeSet::new(),
         due: Due::default(),
+        ended: false,
     };
     loop {
         let batch = t.inner.slot(&t.id, |s| std::mem::take(&mut s.queue)).unwrap_or_default();
         if batch.is_empty() {
             if t.inner.abandoned() {
                 // What is under way is journaled: the next start goes on with it.
-                t.inner.rest(&t.id, None);
                 return;
             }
             if t.due.any() {
@@ -194,7 +206,10 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
                 let id = t.id.clone();
                 // The state goes back before the task ends, so that an input that comes now finds it.
                 match t.inner.rest_or(&id, live) {
-                    None => return,
+                    None => {
+                        t.ended = true;
+                        return;
+                    }
                     Some(live) => {
                         t.live = live;
                         continue;

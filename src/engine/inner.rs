@@ -287,9 +287,9 @@ impl Inner {
     }
 
     /// The task of an order is given up.
-    pub(super) fn rest(&self, id: &OrderKey, live: Option<Box<Live>>) {
-        drop(live);
-        lock(self.shard(id)).remove(id);
+    pub(super) fn rest(&self, id: &OrderKey) {
+        let left = lock(self.shard(id)).remove(id);
+        self.taken(left.map_or(0, |slot| slot.queue.len()));
         self.ended();
     }
 

@@ -13,7 +13,7 @@ use consign::testing::{Fault, FaultPlan, SandboxNotifier};
 
 use super::journey::{delivered, start};
 use super::support::{
-    DAY, Disk, Folder, HOUR, MINUTE, MORNING, SECOND, Shop, World, agent, carla, count, draft, key,
+    DAY, Disk, Folder, HOUR, MINUTE, MORNING, SECOND, Shop, Trouble, World, agent, carla, count, draft, key,
     packs_itself, run,
 };
 
@@ -84,6 +84,28 @@ fn an_adapter_that_panics_parks_its_own_order_and_no_other() {
         shop.asks("o-1", &carla(), again).await;
         assert_eq!(shop.phase("o-1").await, "dispatched", "{}", shop.show("o-1").await);
         assert_eq!(shop.world.gateway.totals().duplicate_effects, 0);
+    });
+}
+
+#[test]
+fn a_store_that_panics_costs_one_answer_and_no_order() {
+    run(async {
+        let shop = Shop::morning(Disk::memory()).await;
+        placed(&shop, "o-1").await;
+        placed(&shop, "o-2").await;
+        shop.life.fail_at(shop.life.commits() + 1, Trouble::Panics);
+        let pay = |k: u32| {
+            let tender = consign::id::Key(1);
+            let start = consign::stage::payment::Start { tender, channel: None, method: String::new() };
+            consign::stage::payment::attempt::M::command(k, start)
+        };
+        let lost = shop.engine.command(&key("o-1"), carla(), "pay", pay(1)).await;
+        assert_eq!(lost, Err(CommandError::Stopped), "the answer is lost with the task");
+        shop.asks("o-2", &carla(), start(1)).await;
+        assert_eq!(shop.phase("o-2").await, "dispatching", "another order goes on");
+        shop.engine.command(&key("o-1"), carla(), "pay", pay(1)).await.unwrap();
+        shop.pass(MINUTE).await;
+        assert_eq!(shop.phase("o-1").await, "dispatching", "and so does this one, when it is asked again");
     });
 }
 

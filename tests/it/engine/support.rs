@@ -78,6 +78,8 @@ pub(crate) enum Trouble {
     DiesBefore,
     /// The process ends when it is written, before anything follows from it.
     DiesAfter,
+    /// The store itself panics.
+    Panics,
 }
 
 /// One life of a process with its store: it counts commits, fails at one of them, and is dead when it is told so.
@@ -197,6 +199,7 @@ impl Store for Life {
                     self.blind_for(2);
                     Err(lost())
                 }
+                Some(Trouble::Panics) => panic!("the store was told to panic"),
                 Some(Trouble::DiesBefore) => {
                     self.die();
                     Err(CommitError::Store(Error::Closed))
