@@ -126,6 +126,8 @@ struct Replay<'a> {
     bundled: bool,
     /// Orders that reviewers look for, and find no case of yet.
     waiting: RefCell<BTreeSet<usize>>,
+    /// Orders whose cancellation waits for what a stop interrupted before it.
+    postponed: RefCell<BTreeSet<usize>>,
 }
 
 pub(crate) async fn drive(
@@ -165,7 +167,14 @@ pub(crate) async fn drive(
     {
         bar.set_style(style);
     }
-    let replay = Replay { engine, env, purchases: &purchases, bundled, waiting: RefCell::default() };
+    let replay = Replay {
+        engine,
+        env,
+        purchases: &purchases,
+        bundled,
+        waiting: RefCell::default(),
+        postponed: RefCell::default(),
+    };
     for (at, event, n) in &events {
         replay.until(*at).await?;
         replay.happen(*event, *n).await?;
@@ -205,6 +214,10 @@ impl Replay<'_> {
             let waiting: Vec<usize> = self.waiting.borrow().iter().copied().collect();
             for n in waiting {
                 self.review(n).await?;
+                self.env.settled().await;
+                if !self.waiting.borrow().contains(&n) && self.postponed.borrow_mut().remove(&n) {
+                    self.happen(Event::Cancel, n).await?;
+                }
             }
         }
         self.env.set(end);
@@ -231,6 +244,10 @@ impl Replay<'_> {
                 let by = Receiver::Customer;
                 self.scan(p, &key, "delivery", p.customer_ms, |k| parcel::M::evidence(k, DeliveredTo { by }))
                     .await
+            }
+            Event::Cancel if self.waiting.borrow().contains(&n) => {
+                self.postponed.borrow_mut().insert(n);
+                Ok(())
             }
             Event::Cancel => self.cancel(p, &key).await,
         };
