@@ -34,7 +34,7 @@ use consign::machine::{
 };
 use consign::order::{Draft, DraftTender, Line};
 use consign::pipeline::{LifePolicy, Pipeline, pipeline};
-use consign::stage::proof::{Served, Wanted};
+use consign::stage::proof::{Goods, Served, Wanted};
 use consign::store::{MemoryStore, SqliteStore, Store};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ consign::machine! {
     mod steps = "bench.steps" v 1;
     policy ();
     needs Wanted;
-    yields Served;
+    yields Served<Goods>;
     effects {
         Reserve (repeat)   => done Reserved, declined Failed, unknown Failed, exhausted Failed;
         Authorise (repeat) => done Authorised, declined Failed, unknown Failed, exhausted Failed;
@@ -215,10 +215,10 @@ impl On<Due> for Busy {
         to(Stuck {})
     }
 }
-impl Fold<Served> for M {
-    fn fold(view: &View<'_, Self>) -> Option<Served> {
+impl Fold<Served<Goods>> for M {
+    fn fold(view: &View<'_, Self>) -> Option<Served<Goods>> {
         let done = view.instances().filter(|(_, s)| matches!(s, State::Complete(_))).count();
-        (done > 0).then_some(Served { delivered: done })
+        (done > 0).then(|| Served::with(done))
     }
 }
 

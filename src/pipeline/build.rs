@@ -1,7 +1,7 @@
 //! Composing a pipeline: what types can prove is proved by the builder's bounds, the rest by `build()`.
 
 use std::any::{Any, TypeId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -42,14 +42,64 @@ impl fmt::Debug for Pipeline {
 }
 
 /// What a route makes of an ask: inputs for instances of its target.
-pub(crate) type Deliver =
-    Box<dyn Fn(&dyn Any, &At<'_>) -> Vec<(Key, Arc<dyn Any + Send + Sync>)> + Send + Sync>;
+pub(crate) type Deliver = Box<dyn Fn(&dyn Any, &At<'_>) -> Carried<Arc<dyn Any + Send + Sync>> + Send + Sync>;
 
 /// What a route may look at.
 pub(crate) struct At<'a> {
     pub world: &'a World<'a>,
     pub policy: &'a (dyn Any + Send + Sync),
     pub region: &'a [Arc<Instance>],
+    pub hall: Hall<'a>,
+}
+
+/// Every placement of the order, for a route that must see more than the one it leads to. Stages still never meet: what
+/// two of them decide together is decided here, in the hall.
+#[derive(Clone, Copy)]
+pub struct Hall<'a> {
+    pub(crate) world: &'a World<'a>,
+    pub(crate) stages: &'a [Box<dyn Stage>],
+    pub(crate) policies: &'a [Arc<dyn Any + Send + Sync>],
+    pub(crate) regions: &'a [Arc<Vec<Arc<Instance>>>],
+}
+
+impl fmt::Debug for Hall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hall").field("stages", &self.stages.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Hall<'a> {
+    /// The instances of a machine that is placed under its own name. `None` where it is not placed.
+    #[must_use]
+    pub fn view<M: Machine>(&self) -> Option<View<'a, M>> {
+        self.view_at::<M>(M::GRAPH.name)
+    }
+
+    /// The instances of a placement. `None` where there is none of this name, or another machine stands there.
+    #[must_use]
+    pub fn view_at<M: Machine>(&self, place: &str) -> Option<View<'a, M>> {
+        let at = self.stages.iter().position(|s| s.name() == place)?;
+        if self.stages.get(at)?.graph().name != M::GRAPH.name {
+            return None;
+        }
+        let policy = self.policies.get(at)?.downcast_ref::<M::Policy>()?;
+        Some(View::new(self.world, policy, self.regions.get(at)?))
+    }
+}
+
+/// What a route delivers: a signal for each instance named, and reasons why a person must look.
+#[derive(Debug)]
+pub struct Carried<S> {
+    /// The signals, by instance.
+    pub signals: Vec<(Key, S)>,
+    /// Holds to set: a stable word each, and the numbers for people.
+    pub holds: Vec<(&'static str, String)>,
+}
+
+impl<S> From<Vec<(Key, S)>> for Carried<S> {
+    fn from(signals: Vec<(Key, S)>) -> Self {
+        Self { signals, holds: Vec::new() }
+    }
 }
 
 pub(crate) struct Route {
@@ -114,11 +164,13 @@ pub enum BuildFault {
         /// The machine it was written for.
         machine: &'static str,
     },
-    /// Routes run in a circle, so one step could go on for ever.
-    #[error("routes run in a circle through `{place}`")]
+    /// A signal causes itself, by what its rows ask and the routes that carry it: one step could go on for ever.
+    #[error("`{signal}` of `{place}` causes itself along the routes")]
     Circle {
         /// A placement on the circle.
         place: &'static str,
+        /// A signal on the circle.
+        signal: &'static str,
     },
     /// A machine hears of a proof that nothing yields.
     #[error("`{place}` hears of `{proof}`, and nothing yields it")]
@@ -279,9 +331,38 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
     /// As [`route`](Self::route), to a placement under another name than its machine's.
     #[must_use]
     pub fn route_to<A, M, S>(
-        mut self,
+        self,
         to: &'static str,
         keys: impl Fn(&A, &View<'_, M>) -> Vec<(Key, S)> + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: AskValue,
+        M: Machine,
+        S: InputOf<M, Class = Signal> + Into<M::Input>,
+    {
+        self.route_across_to::<A, M, S>(to, move |ask, view, _| keys(ask, view).into())
+    }
+
+    /// As [`route`](Self::route), for a route that must look at other placements too, or may have to call a person.
+    #[must_use]
+    pub fn route_across<A, M, S>(
+        self,
+        carry: impl Fn(&A, &View<'_, M>, &Hall<'_>) -> Carried<S> + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: AskValue,
+        M: Machine,
+        S: InputOf<M, Class = Signal> + Into<M::Input>,
+    {
+        self.route_across_to::<A, M, S>(M::GRAPH.name, carry)
+    }
+
+    /// As [`route_across`](Self::route_across), to a placement under another name than its machine's.
+    #[must_use]
+    pub fn route_across_to<A, M, S>(
+        mut self,
+        to: &'static str,
+        carry: impl Fn(&A, &View<'_, M>, &Hall<'_>) -> Carried<S> + Send + Sync + 'static,
     ) -> Self
     where
         A: AskValue,
@@ -294,11 +375,13 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
                 .policy
                 .downcast_ref::<M::Policy>()
                 .expect("an order's policies stand in the order of placement");
-            let view = View::<M>::new(at.world, policy, at.region);
-            keys(ask, &view)
+            let Carried { signals, holds } =
+                carry(ask, &View::<M>::new(at.world, policy, at.region), &at.hall);
+            let signals = signals
                 .into_iter()
                 .map(|(k, s)| (k, Arc::new(s.into()) as Arc<dyn Any + Send + Sync>))
-                .collect()
+                .collect();
+            Carried { signals, holds }
         });
         self.inner.routes.push(PendingRoute {
             ask: TypeId::of::<A>(),
@@ -472,21 +555,31 @@ impl Parts {
         }
     }
 
-    /// A circle of routes could make one step go on for ever: the graph of who asks whom must have none.
+    /// A signal that causes itself could make one step go on for ever. What a signal's row asks leads on along the
+    /// routes; what commands, evidence and timers ask only begins a chain.
     fn circles(&self, faults: &mut Vec<BuildFault>) {
-        let mut g = DiGraph::<&'static str, ()>::new();
-        let nodes: Vec<_> = self.stages.iter().map(|s| g.add_node(s.name())).collect();
-        for (from, s) in self.stages.iter().enumerate() {
-            for r in self.routes.iter().filter(|r| s.graph().asks.contains(&r.ask_name)) {
-                let to = self.stages.iter().position(|t| t.name() == r.to);
-                if let (Some(a), Some(b)) = (nodes.get(from), to.and_then(|t| nodes.get(t))) {
-                    g.add_edge(*a, *b, ());
+        let mut g = DiGraph::<(&'static str, &'static str), ()>::new();
+        let mut nodes = BTreeMap::new();
+        for s in &self.stages {
+            for signal in s.graph().inputs.iter().filter(|i| i.class == Class::Signal) {
+                let at = (s.name(), signal.name);
+                nodes.insert(at, g.add_node(at));
+            }
+        }
+        for s in &self.stages {
+            for row in s.graph().rows {
+                let input = s.graph().inputs.get(usize::from(row.on)).map_or("?", |i| i.name);
+                let Some(from) = nodes.get(&(s.name(), input)) else { continue };
+                for r in self.routes.iter().filter(|r| row.asks.contains(&r.ask_name)) {
+                    if let Some(to) = nodes.get(&(r.to, r.signal)) {
+                        g.update_edge(*from, *to, ());
+                    }
                 }
             }
         }
         if let Err(circle) = toposort(&g, None) {
-            let place = g.node_weight(circle.node_id()).copied().unwrap_or("?");
-            faults.push(BuildFault::Circle { place });
+            let (place, signal) = g.node_weight(circle.node_id()).copied().unwrap_or(("?", "?"));
+            faults.push(BuildFault::Circle { place, signal });
         }
     }
 }

@@ -6,16 +6,18 @@ use crate::id::Role;
 use crate::machine::{
     Answer, Cx, Decide, Fold, Goto, Life, Next, On, Row, Standing, View, refuse, stay, to, until,
 };
+use crate::order::LineKind;
 use crate::stage::proof::{
-    Approved, Cancelling as Leaving, Funded, GivesBack, Served, TakesBack, ToDispatch, Wanted,
+    Approved, Cancelling as Leaving, Funded, GivesBack, Goods, Served, Services, TakesBack, ToDispatch,
+    Wanted,
 };
 use crate::stage::{data, plain};
 
 crate::machine! {
     /// The lifecycle of an order (section 2.10 of the order domain).
-    pub mod lifecycle = "order.life" v 1;
+    pub mod lifecycle = "order.life" v 2;
     policy LifePolicy;
-    hears Served, Funded, Approved<ToDispatch>;
+    hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>;
     yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished;
     effects { }
     inputs {
@@ -346,14 +348,20 @@ impl Fold<Clear> for M {
         (gone(v) && nothing_out && nothing_open && v.world.books.is_clear()).then_some(Clear)
     }
 }
+/// Whether every kind of line that the order has is served.
+fn served(v: &View<'_, M>) -> bool {
+    let has = |kind| v.world.order.lines().iter().any(|l| l.kind == kind);
+    let goods = v.world.proofs.get::<Served<Goods>>().is_some();
+    let services = v.world.proofs.get::<Served<Services>>().is_some();
+    (goods || !has(LineKind::Goods)) && (services || !has(LineKind::Service)) && (goods || services)
+}
 /// Served, and nothing is owed either way.
 fn finished(v: &View<'_, M>) -> bool {
     let settled =
         v.world.books.owed() == 0 && v.world.books.suspense() == 0 && v.world.books.refund_due(None) == 0;
     let under_way = v.world.standing.open_besides("order") > 0;
     // A cancellation that lost the race to the carrier ends here too, once its own money has gone back.
-    let served = v.world.proofs.get::<Served>().is_some();
-    served && settled && (leaving(v).is_none() || !under_way)
+    served(v) && settled && (leaving(v).is_none() || !under_way)
 }
 impl Fold<Finished> for M {
     fn fold(v: &View<'_, Self>) -> Option<Finished> {

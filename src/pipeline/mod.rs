@@ -8,6 +8,7 @@
 //! they want and the instants they wait for. A refused command leaves the order as it was.
 
 mod build;
+pub mod giving;
 pub mod lifecycle;
 mod physical;
 mod progress;
@@ -15,7 +16,7 @@ mod region;
 mod restore;
 mod step;
 
-pub use build::{BuildFault, BuildFaults, Builder, Pipeline, RouteSpec, pipeline};
+pub use build::{BuildFault, BuildFaults, Builder, Carried, Hall, Pipeline, RouteSpec, pipeline};
 pub use lifecycle::{Cause, LifePolicy};
 pub use physical::{Physical, physical};
 pub use progress::{Hold, Outstanding, Phase, Progress};

@@ -1,13 +1,13 @@
 //! The ready pipeline for physical goods: paid, reviewed, dispatched, with refunds beside.
 
 use super::build::{BuildFaults, Pipeline, pipeline};
+use super::giving;
 use super::lifecycle::{LifePolicy, TurnedDown, Unfillable, lifecycle};
 use crate::id::Key;
-use crate::ledger::Source;
 use crate::stage::dispatch::{CannotFill, DispatchPolicy, NeedsCapture, parcel};
 use crate::stage::payment::{CaptureAsked, MoneyBack, PaymentPolicy, attempt};
 use crate::stage::proof::{Approved, ToCapture};
-use crate::stage::refund::{Begin, RefundPolicy, given_back, next_key, refund};
+use crate::stage::refund::{Begin, RefundPolicy, refund};
 use crate::stage::review::{ReviewPolicy, TurnDown, case};
 
 /// The policies of [`physical`].
@@ -37,28 +37,7 @@ pub fn physical(p: Physical) -> Result<Pipeline, BuildFaults> {
         .then(parcel::M::with(p.dispatch))
         .beside(refund::M::with(p.refund))
         .spare::<Approved<ToCapture>>()
-        .route::<MoneyBack, refund::M, Begin>(|ask, view| {
-            let books = view.world.books;
-            let from = match ask.source {
-                Source::Suspense => books.suspense(),
-                Source::Cust | Source::Fee | Source::Loss => books.owed(),
-            };
-            let left = ask.amount_minor.saturating_sub(given_back(view, ask.attempt));
-            let amount_minor = left.min(from).min(books.refundable(&ask.channel));
-            if amount_minor <= 0 {
-                return Vec::new();
-            }
-            vec![(
-                next_key(view),
-                Begin {
-                    attempt: ask.attempt,
-                    channel: ask.channel.clone(),
-                    reference: ask.reference.clone(),
-                    amount_minor,
-                    source: ask.source,
-                },
-            )]
-        })
+        .route::<MoneyBack, refund::M, Begin>(giving::money_back)
         .route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {
             view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
         })

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use super::build::{At as RouteAt, Pipeline};
+use super::build::{At as RouteAt, Hall, Pipeline};
 use super::lifecycle;
 use super::progress::{COMMANDS_KEPT, FACTS_KEPT, Hold, Outstanding, Progress};
 use super::region::{At, MovedTo, Outcome, Stage};
@@ -993,14 +993,23 @@ impl Pipeline {
     fn carry(&self, d: &mut Draft, ask: &dyn AskValue) {
         let any = ask.as_any();
         for route in self.routes.iter().filter(|r| r.ask == any.type_id()) {
-            let inputs = {
+            let carried = {
                 let world = d.world();
                 let policy = d.next.policies.get(route.to).expect("one policy per placement");
-                let at = RouteAt { world: &world, policy: &**policy, region: d.next.region(route.to) };
-                (route.deliver)(any, &at)
+                let hall = Hall {
+                    world: &world,
+                    stages: &self.stages,
+                    policies: &d.next.policies,
+                    regions: &d.next.regions,
+                };
+                let region = d.next.region(route.to);
+                (route.deliver)(any, &RouteAt { world: &world, policy: &**policy, region, hall })
             };
+            for (code, detail) in carried.holds {
+                d.hold(code, detail);
+            }
             let Some(stage) = self.stage(route.to) else { continue };
-            for (key, input) in inputs {
+            for (key, input) in carried.signals {
                 if let Some(ix) = stage.input_ix(&*input) {
                     self.signal(d, route.to, key, &input, ix);
                 }

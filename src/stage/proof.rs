@@ -1,4 +1,4 @@
-//! Proofs that more than one stage speaks of.
+//! Proofs that more than one stage speaks of, and what more than one asks.
 
 use std::marker::PhantomData;
 
@@ -64,14 +64,42 @@ impl<G: Gate> Proof for Approved<G> {
     const NAME: &'static str = G::NAME;
 }
 
-/// Every parcel has been delivered, cancelled, returned or lost, and at least one was delivered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Served {
-    /// How many were delivered.
-    pub delivered: usize,
+/// A kind of line that an order may have, and that its own stage serves.
+pub trait Lines: std::fmt::Debug + Clone + PartialEq + Send + Sync + 'static {
+    /// The name of the proof that all of them are served.
+    const NAME: &'static str;
 }
-impl Proof for Served {
-    const NAME: &'static str = "served";
+
+/// Lines that go in parcels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Goods;
+impl Lines for Goods {
+    const NAME: &'static str = "served.goods";
+}
+
+/// Lines that are done rather than carried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Services;
+impl Lines for Services {
+    const NAME: &'static str = "served.services";
+}
+
+/// Whatever serves lines of a kind has come to its end, and some of it reached the customer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Served<L: Lines> {
+    /// How many parcels or services did.
+    pub count: usize,
+    lines: PhantomData<L>,
+}
+impl<L: Lines> Served<L> {
+    /// The proof.
+    #[must_use]
+    pub fn with(count: usize) -> Self {
+        Self { count, lines: PhantomData }
+    }
+}
+impl<L: Lines> Proof for Served<L> {
+    const NAME: &'static str = L::NAME;
 }
 
 /// The order is placed and still wanted.
@@ -103,4 +131,14 @@ impl Proof for TakesBack {
 pub struct GivesBack;
 impl Proof for GivesBack {
     const NAME: &'static str = "gives_back";
+}
+
+/// Asks for money of the customer account to go back, over whatever channels took it. The pipeline splits it among the
+/// attempts, by the refund policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OweBack {
+    /// Minor units, positive.
+    pub amount_minor: i64,
+    /// Why, for people.
+    pub reason: String,
 }

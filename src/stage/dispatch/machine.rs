@@ -10,7 +10,9 @@ use crate::machine::{
     Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Evidence, Fold, Goto, Life, Next, On, Opens, PostedBy,
     Row, View, refuse, stay, to, until,
 };
-use crate::stage::proof::{Approved, Cancelling, Collected, Funded, Served, TakesBack, ToDispatch, Wanted};
+use crate::stage::proof::{
+    Approved, Cancelling, Collected, Funded, Goods, Served, TakesBack, ToDispatch, Wanted,
+};
 use crate::stage::{data, guesses, plain, quiet, shared};
 
 crate::machine! {
@@ -18,11 +20,11 @@ crate::machine! {
     ///
     /// Ranks: 0 stock was asked for, 1 the warehouse answered, 2 the carrier has it, 3 delivered, 4 on its way back,
     /// 5 back.
-    pub mod parcel = "dispatch.parcel" v 1;
+    pub mod parcel = "dispatch.parcel" v 2;
     policy DispatchPolicy;
     needs Funded, Approved<ToDispatch>;
     hears Collected, Cancelling, TakesBack, Wanted;
-    yields Served;
+    yields Served<Goods>;
     effects {
         Reserve (repeat)   => done InStock | Short, declined ReserveRefused, unknown StockLost, exhausted StockGaveUp;
         Unreserve (repeat) => done Unreserved, declined UnreserveRefused, unknown StockLost, exhausted StockGaveUp;
@@ -908,8 +910,8 @@ impl On<ReturnDue> for Returning {
     }
 }
 
-impl Fold<Served> for M {
-    fn fold(v: &View<'_, Self>) -> Option<Served> {
+impl Fold<Served<Goods>> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Served<Goods>> {
         let mut delivered: usize = 0;
         for (_, s) in v.instances() {
             match s {
@@ -928,6 +930,6 @@ impl Fold<Served> for M {
                 | State::Returning(_) => return None,
             }
         }
-        (delivered > 0).then_some(Served { delivered })
+        (delivered > 0).then(|| Served::with(delivered))
     }
 }

@@ -1153,6 +1153,55 @@ impl On<Stop> for Mismatch {
     }
 }
 
+/// What an attempt took and the order kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taking {
+    /// The attempt.
+    pub attempt: Key,
+    /// The tender that it paid.
+    pub tender: Key,
+    /// The channel that the money came by.
+    pub channel: Channel,
+    /// The channel's reference, where it gave one.
+    pub reference: Option<String>,
+    /// Minor units, late failures taken off.
+    pub amount_minor: i64,
+}
+
+/// What each attempt took and the order kept, by key. Money that nobody wanted is not among it.
+#[must_use]
+pub fn takings(view: &View<'_, M>) -> Vec<Taking> {
+    let taking = |attempt, what: &Try, amount_minor| Taking {
+        attempt,
+        tender: what.tender,
+        channel: what.channel.clone(),
+        reference: what.reference.clone(),
+        amount_minor,
+    };
+    let kept = view.instances().filter_map(|(key, s)| match s {
+        State::Captured(s) => (!s.unwanted).then(|| taking(key, &s.what, s.captured_minor)),
+        State::PartiallyCaptured(s) => Some(taking(key, &s.what, s.hold.captured_minor)),
+        State::Capturing(s) => Some(taking(key, &s.what, s.hold.captured_minor)),
+        State::CaptureUnknown(s) => Some(taking(key, &s.what, s.hold.captured_minor)),
+        State::Voiding(s) => Some(taking(key, &s.what, s.hold.captured_minor)),
+        State::Sending(_)
+        | State::NotSent(_)
+        | State::Unknown(_)
+        | State::Stuck(_)
+        | State::Pending(_)
+        | State::RequiresAction(_)
+        | State::Closing(_)
+        | State::Declined(_)
+        | State::Closed(_)
+        | State::Authorized(_)
+        | State::Voided(_)
+        | State::Expired(_)
+        | State::Mismatch(_)
+        | State::FailedLate(_) => None,
+    });
+    kept.filter(|t| t.amount_minor > 0).collect()
+}
+
 impl Fold<Funded> for M {
     fn fold(v: &View<'_, Self>) -> Option<Funded> {
         let total = v.world.order.total().minor();
