@@ -32,11 +32,11 @@ pub use lane::{Budget, LaneLimits};
 pub use view::{Change, Delivered, Delivery, Done, OrderView, Placed, Report, Stopped, Summary};
 
 use crate::clock::Timestamp;
-use crate::id::{Actor, OrderKey};
+use crate::id::{Actor, OrderKey, TenantId};
 use crate::machine::Call;
 use crate::order::{Draft, Order};
 use crate::pipeline::Pipeline;
-use crate::store::{Brief, FeedEntry, Filter, Position};
+use crate::store::{Brief, FeedEntry, Filter, Found, Position};
 use actor::Msg;
 use inner::Inner;
 
@@ -161,6 +161,24 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<Brief>, EngineError> {
         Ok(self.inner.store.list(filter, after, limit).await?)
+    }
+
+    /// Orders of a tenant by an index row, such as a channel's reference (`payment.reference`, `card:ch_123`): in the
+    /// order of their sort, after `after`, at most `limit`. Which spaces there are stands in the machines' tables.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] when the store cannot be read.
+    pub async fn find(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        key: &str,
+        after: Option<Found>,
+        limit: usize,
+    ) -> Result<Vec<Found>, EngineError> {
+        let key = crate::journal::index_key(key);
+        Ok(self.inner.store.lookup(tenant, space, &key, after, limit).await?)
     }
 
     /// Changes as they are committed in this process. Lossy: a slow reader misses some, and is told so.

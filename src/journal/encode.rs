@@ -10,8 +10,8 @@ use super::read::JournalError;
 use crate::id::Key;
 use crate::ledger::{Posting, Source};
 use crate::machine::{CodecError, Instance};
-use crate::pipeline::{Decision, EntryRecord, Outstanding, Pipeline, Progress};
-use crate::store::{Batch, Bytes, Columns, Entry, Hash, Owner};
+use crate::pipeline::{Decision, EntryRecord, IndexMove, Outstanding, Pipeline, Progress};
+use crate::store::{Batch, Bytes, Columns, Entry, Hash, IndexChange, Owner};
 
 /// Encodes the decisions of one pipeline. Holds what is the same for every order: names, and the policies that new
 /// orders are placed under.
@@ -149,6 +149,26 @@ impl Json {
         self.raw(",").raw(&w.saved).raw("]");
     }
 }
+
+fn index_change(row: &IndexMove) -> IndexChange {
+    let sort = row.sort.unwrap_or_default();
+    IndexChange { space: row.space.into(), key: index_key(&row.key), sort, put: row.sort.is_some() }
+}
+
+/// What an index row is stored under: the key itself, or the start of a long one and a fingerprint of all of it. What
+/// the outside names may be as long as it likes, and must not keep an order from moving.
+#[must_use]
+pub fn index_key(key: &str) -> Arc<str> {
+    if key.len() <= INDEX_KEY_BYTES {
+        return key.into();
+    }
+    let start = key.char_indices().map(|(at, _)| at).take_while(|at| *at <= INDEX_KEY_BYTES / 2).last();
+    let start = key.get(..start.unwrap_or_default()).unwrap_or_default();
+    format!("{start}~{:?}", hash(key.as_bytes())).into()
+}
+
+/// The longest key of an index row that is stored as it is, in bytes.
+const INDEX_KEY_BYTES: usize = 512;
 
 impl Desk {
     /// A desk for a pipeline.
@@ -320,7 +340,7 @@ impl Desk {
                 Vec::new()
             },
             entries: vec![Entry { seq: p.version, hash: next, body }],
-            index: Vec::new(),
+            index: record.index.iter().map(index_change).collect(),
             owner,
         };
         Ok(Encoded { batch, head: next })

@@ -18,7 +18,7 @@ mod fold;
 mod read;
 mod record;
 
-pub use encode::{Desk, Encoded};
+pub use encode::{Desk, Encoded, index_key};
 pub use fold::{ChainFault, fold, verify};
 pub use read::{EntryView, JournalError, Kept, ReadPosting, read_entry};
 

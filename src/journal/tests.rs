@@ -227,3 +227,15 @@ fn an_entry_reads_as_it_was_written() {
     assert_eq!(paid.postings.len(), 1);
     assert_eq!(paid.postings[0].amount_minor, 5_800);
 }
+
+#[test]
+fn a_long_key_of_an_index_row_is_stored_short_and_apart_from_others() {
+    assert_eq!(&*index_key("card:ch_1"), "card:ch_1");
+    let long = |end: &str| format!("card:{}{end}", "\u{e9}".repeat(400));
+    let stored = index_key(&long("a"));
+    assert!(stored.len() <= 512, "{}", stored.len());
+    assert!(stored.starts_with("card:\u{e9}"), "{stored}");
+    assert_eq!(stored, index_key(&long("a")), "the same key is stored under the same name");
+    assert_ne!(stored, index_key(&long("b")), "another is not");
+    assert_eq!(index_key(&"x".repeat(512)).len(), 512, "what fits is left as it is");
+}

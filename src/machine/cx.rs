@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::graph::Graph;
-use super::row::{AskedBy, Due, EmittedBy, Knows, Machine, PostedBy, Proof, Row, Uses};
+use super::row::{AskedBy, Due, EmittedBy, IndexRow, Knows, Machine, PostedBy, Proof, Row, Uses};
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key};
 use crate::ledger::{Books, Code, Post, Posting};
@@ -168,6 +168,8 @@ pub struct Instance {
     pub facts: Vec<u64>,
     /// The state as stored: `"Name",version,{data}`.
     pub saved: Arc<str>,
+    /// What the order is found by because of it.
+    pub index: Vec<IndexRow>,
 }
 
 /// The instances of one placement, typed.

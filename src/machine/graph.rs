@@ -190,6 +190,8 @@ pub struct Graph {
     pub hears: &'static [&'static str],
     /// Proofs it yields.
     pub yields: &'static [&'static str],
+    /// Spaces of the index rows that its orders are found by.
+    pub spaces: &'static [&'static str],
     /// Its states.
     pub states: &'static [StateSpec],
     /// Its inputs.
@@ -261,6 +263,10 @@ impl Graph {
         h.number(u64::from(self.version));
         for list in [self.needs, self.hears, self.yields, self.asks] {
             h.list(list);
+        }
+        // Only where there are any: a table without index rows keeps the fingerprint it had.
+        if !self.spaces.is_empty() {
+            h.list(self.spaces);
         }
         for s in self.states {
             h.text(s.name);

@@ -39,9 +39,11 @@ pub use cx::{AskValue, Cx, Deadline, Instance, Life, Out, Past, Proofs, Standing
 pub use diagram::{dot, mermaid};
 pub use effect::{Effect, Exhausted, Fault, Reply, Told};
 pub use graph::{Class, Graph, Kind, Mode, Trigger};
+#[doc(hidden)]
+pub use row::indexed;
 pub use row::{
     Answer, AskedBy, Command, Decide, Due, EmittedBy, Evidence, Fold, Goto, Handle, HasRow, Hit, Home,
-    InputOf, Instants, IsCommand, Keeps, Knows, Machine, MayStay, Moved, Next, On, Opens, Outcome, Part,
-    Plain, PostedBy, Proof, Refusal, Row, Signal, StateOf, Step, Timed, Timer, Untimed, Uses, refuse, stay,
-    to, until,
+    IndexRow, Indexed, InputOf, Instants, IsCommand, Keeps, Knows, Machine, MayStay, Moved, Next, On, Opens,
+    Outcome, Part, Plain, PostedBy, Proof, Refusal, Row, Signal, StateOf, Step, Timed, Timer, Untimed, Uses,
+    refuse, stay, to, until,
 };

@@ -366,6 +366,55 @@ pub trait Fold<P: Proof>: Machine {
     fn fold(view: &View<'_, Self>) -> Option<P>;
 }
 
+/// What an order is found by: written when it changes, in the commit that changes it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IndexRow {
+    /// Which index, one of those that the table names: `payment.reference`.
+    pub space: &'static str,
+    /// What it is found by. Beyond 512 bytes, only its start and a fingerprint of the rest are kept.
+    pub key: String,
+    /// Its place among the orders with the same key, ascending. Of several rows of one order with one key, the lowest
+    /// counts.
+    pub sort: i64,
+}
+
+/// Says which index rows an instance has in a state, for tables with an `index` line. It may look at nothing that
+/// changes while the state stays: the rows are worked out when the instance or the document changes.
+#[diagnostic::on_unimplemented(
+    message = "the table of `{Self}` names index spaces and nothing says which rows it has",
+    note = "write `impl Indexed for {Self}`"
+)]
+pub trait Indexed: Machine {
+    /// The rows, each in one of the spaces that the table names.
+    fn rows(
+        key: Key,
+        state: &Self::State,
+        order: &crate::order::Order,
+        policy: &Self::Policy,
+    ) -> Vec<IndexRow>;
+}
+
+/// The rows of an instance, each in a space that its table names.
+#[doc(hidden)]
+pub fn indexed<M: Indexed>(
+    spaces: &[&'static str],
+    key: Key,
+    state: &M::State,
+    order: &crate::order::Order,
+    policy: &M::Policy,
+) -> Vec<IndexRow> {
+    let rows = M::rows(key, state, order, policy);
+    for row in &rows {
+        assert!(
+            spaces.contains(&row.space),
+            "machine `{}`: an index row in `{}`, which its table does not name",
+            M::GRAPH.name,
+            row.space,
+        );
+    }
+    rows
+}
+
 /// What a typed step found.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -454,6 +503,13 @@ pub trait Machine: Sized + Debug + 'static {
     fn yields(view: &View<'_, Self>, proofs: &mut Proofs);
     /// Keys that a signal sent by a proof opens.
     fn opens(input: u8, view: &View<'_, Self>) -> Vec<Key>;
+    /// The index rows of an instance.
+    fn index(
+        key: Key,
+        state: &Self::State,
+        order: &crate::order::Order,
+        policy: &Self::Policy,
+    ) -> Vec<IndexRow>;
     /// The timer or proof signal of an index.
     fn plain_input(ix: u8) -> Option<Self::Input>;
     /// The money and the identity of evidence.

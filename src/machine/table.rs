@@ -25,6 +25,7 @@ macro_rules! machine {
         $(needs $($need:ty),+;)?
         $(hears $($hear:ty),+;)?
         $(yields $($yield:ty),+;)?
+        $(index $($space:literal),+;)?
         effects { $(
             $fx:ident $(($mode:ident))? $(v $fv:literal $(<- $fold:ident)+)?
                 => done $($ok:ident)|+ $(, declined $no:ident)? $(, unknown $lost:ident)? $(, exhausted $spent:ident)?;
@@ -99,6 +100,7 @@ macro_rules! machine {
                 needs: &[$($(<$need as $crate::machine::Proof>::NAME),+)?],
                 hears: &[$($(<$hear as $crate::machine::Proof>::NAME),+)?],
                 yields: &[$($(<$yield as $crate::machine::Proof>::NAME),+)?],
+                spaces: &[$($($space),+)?],
                 states: &[$($crate::machine::graph::StateSpec {
                     name: $crate::machine!(@name $st $($stname)?),
                     kind: $crate::machine!(@kind $kind),
@@ -332,6 +334,16 @@ macro_rules! machine {
                     $($(if input == ix::E::$op as u8 {
                         return <New as $crate::machine::Opens<super::$op, M>>::keys(view);
                     })+)?
+                    Vec::new()
+                }
+                fn index(
+                    key: $crate::id::Key,
+                    state: &State,
+                    order: &$crate::order::Order,
+                    policy: &$policy,
+                ) -> Vec<$crate::machine::IndexRow> {
+                    $(return $crate::machine::indexed::<M>(&[$($space),+], key, state, order, policy);)?
+                    #[allow(unreachable_code)]
                     Vec::new()
                 }
                 fn plain_input(at: u8) -> Option<Input> {

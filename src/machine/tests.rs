@@ -675,6 +675,7 @@ fn a_fingerprint_is_the_same_in_every_build_and_changes_with_the_table() {
             needs,
             hears,
             yields: g.yields,
+            spaces: g.spaces,
             states: g.states,
             inputs: g.inputs,
             effects: g.effects,

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::*;
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OrderId};
-use crate::machine::{Answer, Cx, Decide, Evidence, Fold, Machine, Next, On, Proof, View, to, until};
+use crate::machine::{
+    Answer, Cx, Decide, Evidence, Fold, IndexRow, Indexed, Machine, Next, On, Proof, View, to, until,
+};
 use crate::order::{Draft, DraftTender, Line, Order};
 
 /// A machine that waits for a signal, may ask one thing of others, and hears of one fact when it is over.
@@ -229,6 +231,7 @@ pub(crate) mod mill {
     crate::machine! {
         pub(crate) mod table = "mill" v 1;
         policy ();
+        index "mill.place";
         effects {}
         asks { Say, Grow }
         inputs { command Turn; timer Due; signal Heard, Grown; }
@@ -242,6 +245,16 @@ pub(crate) mod mill {
         ignore { Turning + Grown; Still + Grown | Heard; }
     }
     pub(crate) use table::M;
+
+    impl Indexed for M {
+        fn rows(key: Key, state: &table::State, _: &Order, (): &()) -> Vec<IndexRow> {
+            let row = |key: &str, sort| IndexRow { space: "mill.place", key: key.to_owned(), sort };
+            match state {
+                table::State::Turning(_) => vec![row("turning", i64::from(key.0)), row("any", 9)],
+                table::State::Still(_) => vec![row("any", i64::from(key.0))],
+            }
+        }
+    }
 
     impl Decide<Turn> for table::New {
         fn decide(&self, _: &Turn, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
@@ -513,4 +526,35 @@ fn a_machine_may_open_another_instance_of_its_own() {
     let mills: Vec<_> = p.instances(&order).into_iter().filter(|i| i.0 == "mill").collect();
     assert_eq!(mills, [("mill", Key(1), "Still"), ("mill", Key(2), "Turning")]);
     assert_eq!(order.holds[0].code, "grown", "what a route calls a person for is a hold");
+}
+
+#[test]
+fn index_rows_are_told_when_they_change_and_of_several_with_one_key_the_lowest() {
+    let p = empty!()
+        .then(mill::M::with(()))
+        .then(till::M::with(()))
+        .route::<Say, till::M, Counted>(|_, view| everyone(view))
+        .route::<Grow, mill::M, Grown>(|_, _| vec![(Key(2), Grown)])
+        .route::<Grow, mill::M, Heard>(|_, _| Vec::new())
+        .build()
+        .unwrap();
+    let mut order = placed(&p);
+    let row = |key: &str, sort| IndexMove { space: "mill.place", key: key.to_owned(), sort };
+    let mut step = |kind, ms| {
+        let event = Event { kind, by: Actor::system(), occurred: None };
+        let decision = p.step(&order, event, at(ms)).unwrap().unwrap();
+        order = decision.progress;
+        (decision.entry.unwrap().index, order.clone())
+    };
+    let turn = || EventKind::Command { call: mill::M::command(1, mill::Turn), command: None };
+    assert_eq!(step(turn(), 1).0, [row("any", Some(9)), row("turning", Some(1))]);
+    let (_, held) = step(EventKind::Park { code: "parked", detail: String::new() }, 2);
+    let due = p.due(&held, at(11)).pop().unwrap();
+    // The first stands still and the second turns: each row moves to the lowest of both.
+    assert_eq!(step(due, 11).0, [row("any", Some(1)), row("turning", Some(2))]);
+    let (moves, held) = step(EventKind::Release { hold: 1 }, 12);
+    assert_eq!(moves, [], "what does not change is not written");
+    let due = p.due(&held, at(30)).pop().unwrap();
+    // A third is not opened: the key exists. The second stands still too.
+    assert_eq!(step(due, 30).0, [row("turning", None)]);
 }

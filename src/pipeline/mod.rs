@@ -22,7 +22,8 @@ pub use physical::{Physical, physical};
 pub use progress::{Hold, Outstanding, Phase, Progress};
 pub(crate) use restore::{Restore, RestoredEffect, RestoredInstance};
 pub use step::{
-    Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, Move, Refused, StepError,
+    Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, IndexMove, Move, Refused,
+    StepError,
 };
 pub(crate) use step::{print, remember_command};
 

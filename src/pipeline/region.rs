@@ -8,9 +8,10 @@ use std::sync::Arc;
 use crate::id::Key;
 use crate::ledger::Posting;
 use crate::machine::{
-    AskValue, CodecError, Deadline, Due, Exhausted, Fault, Graph, Hit, Instance, Machine, Moved, Out,
-    Placement, Proofs, Step, View, World,
+    AskValue, CodecError, Deadline, Due, Exhausted, Fault, Graph, Hit, IndexRow, Instance, Machine, Moved,
+    Out, Placement, Proofs, Step, View, World,
 };
+use crate::order::Order;
 
 /// A machine at its place in a pipeline.
 pub(crate) trait Stage: Debug + Send + Sync {
@@ -41,6 +42,14 @@ pub(crate) trait Stage: Debug + Send + Sync {
     ) -> Result<Arc<dyn Any + Send + Sync>, CodecError>;
     fn load_state(&self, name: &str, version: u16, json: &str) -> Result<Loaded, CodecError>;
     fn load_effect(&self, name: &str, version: u16, json: &str) -> Result<Loaded, CodecError>;
+    /// The index rows of an instance.
+    fn index(
+        &self,
+        key: Key,
+        state: &(dyn Any + Send + Sync),
+        order: &Order,
+        policy: &(dyn Any + Send + Sync),
+    ) -> Vec<IndexRow>;
 }
 
 /// A stored value with its index in the table.
@@ -73,6 +82,7 @@ pub(crate) struct MovedTo {
     pub at: u8,
     pub state: Arc<dyn Any + Send + Sync>,
     pub saved: Arc<str>,
+    pub index: Vec<IndexRow>,
     /// `None` keeps the instants.
     pub due: Option<Vec<(u8, Deadline)>>,
     pub effects: Vec<WantedFx>,
@@ -195,6 +205,7 @@ impl<M: Machine> Stage for Placed<M> {
             Hit::Alarmed => Outcome::Alarmed,
             Hit::Moved { row, state, due } => {
                 let saved = Self::stored_state(&state).expect("states are plain data that JSON can hold");
+                let index = M::index(at.key, &state, at.world.order, view.policy);
                 let effects = out
                     .effects
                     .into_iter()
@@ -210,6 +221,7 @@ impl<M: Machine> Stage for Placed<M> {
                     at: M::state_ix(&state),
                     state: Arc::new(state),
                     saved,
+                    index,
                     due: match due {
                         Due::Keep => None,
                         Due::Set(list) => Some(list),
@@ -279,6 +291,19 @@ impl<M: Machine> Stage for Placed<M> {
         let state = M::load_state(name, version, json)?;
         let saved = Self::stored_state(&state)?;
         Ok(Loaded { ix: M::state_ix(&state), value: Arc::new(state), saved })
+    }
+
+    fn index(
+        &self,
+        key: Key,
+        state: &(dyn Any + Send + Sync),
+        order: &Order,
+        policy: &(dyn Any + Send + Sync),
+    ) -> Vec<IndexRow> {
+        match (state.downcast_ref::<M::State>(), policy.downcast_ref::<M::Policy>()) {
+            (Some(state), Some(policy)) => M::index(key, state, order, policy),
+            (Some(_) | None, Some(_) | None) => Vec::new(),
+        }
     }
 
     fn load_effect(&self, name: &str, version: u16, json: &str) -> Result<Loaded, CodecError> {

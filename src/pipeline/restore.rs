@@ -129,17 +129,10 @@ impl Pipeline {
                 })?;
                 due.push((u8::try_from(ix).unwrap_or(u8::MAX), at));
             }
-            p.put(
-                i.place,
-                Instance {
-                    key: i.key,
-                    state: loaded.value,
-                    at: loaded.ix,
-                    due,
-                    facts: i.facts,
-                    saved: loaded.saved,
-                },
-            );
+            let policy = p.policies.get(i.place).expect("one policy per placement");
+            let index = stage.index(i.key, &*loaded.value, &p.order, &**policy);
+            let (state, at, saved) = (loaded.value, loaded.ix, loaded.saved);
+            p.put(i.place, Instance { key: i.key, state, at, due, facts: i.facts, saved, index });
         }
         for w in r.wanted {
             let Some(stage) = self.stage(w.place) else { continue };

@@ -1,7 +1,7 @@
 //! The pure step: one input, everything that follows from it, one decision.
 
 use std::any::Any;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -253,6 +253,17 @@ pub struct Move {
     pub instance: Arc<Instance>,
 }
 
+/// An index row that a step put, moved or took away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexMove {
+    /// Which index.
+    pub space: &'static str,
+    /// What the order is found by.
+    pub key: String,
+    /// Its place among the orders with the same key; `None` when the row is gone.
+    pub sort: Option<i64>,
+}
+
 /// What a step writes to the journal: enough to fold the progress from, without running any code of a stage.
 #[derive(Debug)]
 pub struct EntryRecord {
@@ -278,6 +289,8 @@ pub struct EntryRecord {
     pub wanted: Vec<Arc<Outstanding>>,
     /// Effects that were answered.
     pub settled: Vec<u64>,
+    /// Index rows that changed. Not journaled: they follow from the instances.
+    pub index: Vec<IndexMove>,
     /// Holds set.
     pub holds: Vec<Hold>,
     /// The hold released.
@@ -311,6 +324,8 @@ pub(crate) fn print(parts: &[&str]) -> u64 {
 
 struct Draft {
     next: Progress,
+    /// The instances before the step.
+    was: Vec<Arc<Vec<Arc<Instance>>>>,
     by: Actor,
     now: Timestamp,
     occurred: Timestamp,
@@ -327,6 +342,7 @@ impl Draft {
     fn new(p: &Progress, by: Actor, now: Timestamp, occurred: Option<Timestamp>) -> Self {
         Self {
             next: p.clone(),
+            was: p.regions.clone(),
             by,
             now,
             occurred: occurred.unwrap_or(now),
@@ -351,6 +367,32 @@ impl Draft {
             life: self.next.life,
             standing: &self.next.standing,
         }
+    }
+
+    /// How the index rows differ from those before the step. Of several rows with one key, the lowest counts.
+    fn index_moves(&self) -> Vec<IndexMove> {
+        let any = |regions: &[Arc<Vec<Arc<Instance>>>], (place, key): &(usize, Key)| {
+            let region = regions.get(*place).map_or(&[][..], |r| r.as_slice());
+            let at = region.binary_search_by_key(key, |i| i.key).ok();
+            at.and_then(|at| region.get(at)).is_some_and(|i| !i.index.is_empty())
+        };
+        if !self.changed.iter().any(|at| any(&self.was, at) || any(&self.next.regions, at)) {
+            return Vec::new();
+        }
+        let all = |regions: &[Arc<Vec<Arc<Instance>>>]| {
+            let mut rows: BTreeMap<(&'static str, String), i64> = BTreeMap::new();
+            for row in regions.iter().flat_map(|r| r.iter()).flat_map(|i| &i.index) {
+                let sort = rows.entry((row.space, row.key.clone())).or_insert(row.sort);
+                *sort = row.sort.min(*sort);
+            }
+            rows
+        };
+        let (was, is) = (all(&self.was), all(&self.next.regions));
+        let gone = was.keys().filter(|row| !is.contains_key(*row));
+        let gone = gone.map(|(space, key)| IndexMove { space, key: key.clone(), sort: None });
+        let new = is.iter().filter(|(row, sort)| was.get(*row) != Some(*sort));
+        let new = new.map(|((space, key), sort)| IndexMove { space, key: key.clone(), sort: Some(*sort) });
+        gone.chain(new).collect()
     }
 
     /// Sets a hold, unless the very same one stands already.
@@ -837,7 +879,8 @@ impl Pipeline {
         {
             d.next.life = lifecycle::life(s);
         }
-        d.next.put(place, Instance { key, state: m.state, at: m.at, due, facts, saved: m.saved });
+        let (state, at, saved, index) = (m.state, m.at, m.saved, m.index);
+        d.next.put(place, Instance { key, state, at, due, facts, saved, index });
         d.changed.insert((place, key));
         for p in m.postings {
             d.post(p);
@@ -1036,6 +1079,7 @@ impl Pipeline {
                 Some(Move { place: *place, instance })
             })
             .collect();
+        let index = d.index_moves();
         let mut entry = EntryRecord {
             at: d.now,
             occurred: (d.occurred != d.now).then_some(d.occurred),
@@ -1048,6 +1092,7 @@ impl Pipeline {
             postings: d.postings,
             wanted: d.wanted,
             settled: d.settled,
+            index,
             holds: d.holds,
             released: None,
             command: None,

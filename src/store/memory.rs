@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::id::{OrderKey, TenantId};
 
 use super::{
-    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut, InboxRow,
-    Incarnation, Owner, Position, Stats, Store, Stored,
+    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
+    Incarnation, Migrated, Owner, Position, Stats, Store, Stored,
 };
 
 /// A store in memory. It forgets everything when dropped and survives nothing.
@@ -317,11 +317,25 @@ impl Store for MemoryStore {
         self.list(&filter, after, limit).await
     }
 
-    async fn lookup(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Vec<OrderKey>, Error> {
+    async fn lookup(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        key: &str,
+        after: Option<Found>,
+        limit: usize,
+    ) -> Result<Vec<Found>, Error> {
         let place = (tenant.clone(), Arc::from(space), Arc::from(key));
         let state = self.open()?;
-        let rows = state.index.get(&place);
-        Ok(rows.into_iter().flatten().map(|(_, order)| order.clone()).collect())
+        let Some(rows) = state.index.get(&place) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Unbounded, |f| Bound::Excluded((f.sort, f.order)));
+        let page = rows.range((from, Bound::Unbounded)).take(limit);
+        Ok(page.map(|(sort, order)| Found { sort: *sort, order: order.clone() }).collect())
+    }
+
+    async fn migrate(&self) -> Result<Migrated, Error> {
+        drop(self.open()?);
+        Ok(Migrated { from: 1, to: 1 })
     }
 
     async fn list(

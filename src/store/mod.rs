@@ -150,8 +150,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn scan(&self, after: Option<OrderKey>, limit: usize, open_only: bool)
     -> Result<Vec<Brief>, Error>;
 
-    /// The orders of `tenant` with an index row (`space`, `key`), by `sort`, then by key.
-    async fn lookup(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Vec<OrderKey>, Error>;
+    /// The orders of `tenant` with an index row (`space`, `key`), by `sort`, then by key, after `after`, at most
+    /// `limit`.
+    async fn lookup(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        key: &str,
+        after: Option<Found>,
+        limit: usize,
+    ) -> Result<Vec<Found>, Error>;
 
     /// The orders `filter` lets through, after `after` in key order, at most `limit`.
     async fn list(&self, filter: &Filter, after: Option<OrderKey>, limit: usize)
@@ -212,6 +220,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// [`CommitError::Stale`] when the order is not at `expected`, [`CommitError::Refused`] when it
     /// is open or an event waits for it.
     async fn delete(&self, order: &OrderKey, expected: u64) -> Result<(), CommitError>;
+
+    /// Brings what is stored to the form that this release writes, whole or not at all; twice is once. Who opens a
+    /// store calls it before anything else. Records are not touched: they say their own version.
+    async fn migrate(&self) -> Result<Migrated, Error>;
 
     /// Which pipelines the stored orders run under, by name, version and fingerprint.
     async fn pipelines(&self) -> Result<Vec<Held>, Error>;
@@ -297,6 +309,24 @@ pub struct Brief {
     pub columns: Columns,
     /// Who owns it.
     pub owner: Option<Owner>,
+}
+
+/// An order found by an index row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Its place among the orders with the same key.
+    pub sort: i64,
+    /// The order.
+    pub order: OrderKey,
+}
+
+/// What [`Store::migrate`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    /// The form that was found. Forms begin at one and grow.
+    pub from: u32,
+    /// The form that is stored now.
+    pub to: u32,
 }
 
 /// Which orders to list. What is `None` is not asked.

@@ -19,7 +19,7 @@ use futures::future::join_all;
 use crate::clock::Timestamp;
 use crate::id::{OrderId, OrderKey, TenantId};
 use crate::store::{
-    Batch, Brief, Bytes, Columns, CommitError, Entry, Error, Filter, Hash, Held, InboxPut, InboxRow,
+    Batch, Brief, Bytes, Columns, CommitError, Entry, Error, Filter, Found, Hash, Held, InboxPut, InboxRow,
     Incarnation, IndexChange, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NUMBER, MAX_SPACE_BYTES, Owner, Position,
     Store, Stored,
 };
@@ -62,6 +62,8 @@ where
         the_document_stays_until_it_is_replaced
         policies_are_kept_by_content
         index_rows_find_orders_in_sort_order
+        index_rows_are_read_in_pages
+        migrating_twice_is_once
         the_feed_is_in_the_order_of_commits
         a_feed_read_while_writing_misses_nothing
         cursors_walk_all_orders_once
@@ -108,7 +110,7 @@ async fn an_empty_store_is_empty(store: &dyn Store) {
     same(store.policy(&hash("none")).await, Ok(None), "an unknown policy is not there");
     same(store.scan(None, 10, false).await, Ok(vec![]), "a scan finds nothing");
     same(store.list(&Filter::default(), None, 10).await, Ok(vec![]), "a list finds nothing");
-    let found = store.lookup(&TenantId::default(), "space", "key").await;
+    let found = store.lookup(&TenantId::default(), "space", "key", None, 10).await;
     same(found, Ok(vec![]), "a lookup finds nothing");
     same(store.feed(Position(0), 10).await, Ok(vec![]), "the feed is empty");
     same(store.inbox_take(&key).await, Ok(vec![]), "no event waits");
@@ -378,8 +380,8 @@ async fn too_large_is_said(store: &dyn Store) {
     commit(store, &full).await;
     let row = row(MAX_SPACE_BYTES, MAX_KEY_BYTES);
     commit(store, &Batch { index: vec![row.clone()], ..place("b") }).await;
-    let found = store.lookup(&TenantId::default(), &row.space, &row.key).await;
-    same(found, Ok(vec![order("b")]), "what just fits is");
+    let found = store.lookup(&TenantId::default(), &row.space, &row.key, None, 10).await;
+    same(found, Ok(vec![Found { sort: row.sort, order: order("b") }]), "what just fits is");
 }
 
 // ------------------------------------------------------------------------------------ reading
@@ -464,8 +466,8 @@ async fn index_rows_find_orders_in_sort_order(store: &dyn Store) {
     let with = |index, batch: Batch| Batch { index, ..batch };
     let default = TenantId::default();
     let find = async |space: &str, key: &str| -> Vec<String> {
-        let found = well(store.lookup(&default, space, key).await, "a lookup answers");
-        found.iter().map(|key| key.order.as_str().to_owned()).collect()
+        let found = well(store.lookup(&default, space, key, None, 10).await, "a lookup answers");
+        found.iter().map(|f| f.order.order.as_str().to_owned()).collect()
     };
     let a = with(vec![put("queue", "tier1", 30), put("ref", "psp-1", 0)], place("a"));
     let b = with(vec![put("queue", "tier1", i64::MIN)], place("b"));
@@ -500,6 +502,47 @@ async fn index_rows_find_orders_in_sort_order(store: &dyn Store) {
     let stale = with(vec![put("queue", "tier1", 0)], Batch { expected: 9, version: 10, ..place("b") });
     law(answer(store, &stale).await.is_err(), "a stale batch is stale");
     same(find("queue", "tier1").await, strings(&["b", "c"]), "and moves no row");
+}
+
+fn orders(found: Vec<Found>) -> Vec<OrderKey> {
+    found.into_iter().map(|f| f.order).collect()
+}
+
+async fn index_rows_are_read_in_pages(store: &dyn Store) {
+    // Several orders at one place, at both ends of the scale, and one beyond the page.
+    let sorts = [i64::MIN, -1, 7, 7, 7, i64::MAX];
+    let mut all = Vec::new();
+    for (name, sort) in ["f", "e", "a", "b", "c", "d"].iter().zip(sorts) {
+        commit(store, &Batch { index: vec![put("queue", "one", sort)], ..place(name) }).await;
+        all.push(Found { sort, order: order(name) });
+    }
+    commit(store, &Batch { index: vec![put("queue", "two", 7)], ..place("z") }).await;
+    all.sort();
+    for limit in 1..=7 {
+        let (mut walked, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.lookup(&TenantId::default(), "queue", "one", after, limit).await;
+            let page = well(page, "a page is read");
+            law(page.len() <= limit, "a page is no longer than asked for");
+            after = page.last().cloned();
+            if after.is_none() {
+                break;
+            }
+            walked.extend(page);
+        }
+        same(walked, all.clone(), "pages of any size walk all rows once, in order");
+    }
+    let none = store.lookup(&TenantId::default(), "queue", "one", None, 0).await;
+    same(none, Ok(vec![]), "a page of none is empty");
+}
+
+async fn migrating_twice_is_once(store: &dyn Store) {
+    commit(store, &place("a")).await;
+    let first = well(store.migrate().await, "a store migrates");
+    law(first.from >= 1 && first.from <= first.to, "forms begin at one and grow");
+    let again = well(store.migrate().await, "it migrates again");
+    same((again.from, again.to), (first.to, first.to), "and finds nothing to do");
+    same(loaded(store, &order("a")).await, as_stored(&place("a")), "the orders are as they were");
 }
 
 async fn the_feed_is_in_the_order_of_commits(store: &dyn Store) {
@@ -685,8 +728,8 @@ async fn tenants_never_meet(store: &dyn Store) {
     }
     for tenant in [&mine, &theirs] {
         let key = of(tenant, "same");
-        let found = store.lookup(tenant, "ref", "psp-1").await;
-        same(found, Ok(vec![key.clone()]), "a lookup stays in its tenant");
+        let found = store.lookup(tenant, "ref", "psp-1", None, 10).await;
+        same(found.map(orders), Ok(vec![key.clone()]), "a lookup stays in its tenant");
         let stored = loaded(store, &key).await;
         same(stored.progress, bytes(tenant.as_str()), "each tenant has its own order");
         same(journal(store, &key).await.len(), 1, "and journal");
@@ -930,7 +973,7 @@ async fn a_deleted_order_leaves_no_trace(store: &dyn Store) {
 
     same(store.load(&first.order).await, Ok(None), "it is gone");
     same(store.journal(&first.order, 0, 9).await, Ok(vec![]), "with its journal");
-    let found = store.lookup(&TenantId::default(), "ref", "x").await;
+    let found = store.lookup(&TenantId::default(), "ref", "x", None, 10).await;
     same(found, Ok(vec![]), "and its index rows");
     let feed = well(store.feed(Position(0), 9).await, "the feed is read");
     law(feed.iter().all(|entry| entry.order == other.order), "and its entries in the feed");
@@ -1034,7 +1077,7 @@ async fn a_dropped_future_does_nothing_by_halves(store: &dyn Store) {
         let barrier = place(&format!("barrier-{number}"));
         commit(store, &barrier).await;
         let found = well(store.load(&first.order).await, "loads");
-        let rows = well(store.lookup(&TenantId::default(), "ref", &name).await, "a lookup answers");
+        let rows = well(store.lookup(&TenantId::default(), "ref", &name, None, 10).await, "a lookup answers");
         let entries = journal(store, &first.order).await;
         match found {
             Some(found) => {
@@ -1099,8 +1142,8 @@ where
     same(journal(&*store, &first.order).await, entries, "with its journal");
     same(store.feed(Position(0), 9).await, feed, "in the same places");
     same(store.pipelines().await, held, "counted as before");
-    let found = store.lookup(&TenantId::default(), "ref", "x").await;
-    same(found, Ok(vec![first.order.clone()]), "found as before");
+    let found = store.lookup(&TenantId::default(), "ref", "x", None, 10).await;
+    same(found.map(orders), Ok(vec![first.order.clone()]), "found as before");
     same(store.policy(&hash("p")).await, Ok(Some(bytes("policy"))), "under its policy");
     same(store.inbox_take(&first.order).await, Ok(vec![waiting.clone()]), "its event waits");
     for row in [waiting, applied] {

@@ -42,6 +42,9 @@ fn machine(out: &mut String, place: &str, g: &Graph) {
     for proof in g.yields {
         let _ = writeln!(out, "    proof {proof}");
     }
+    for space in g.spaces {
+        let _ = writeln!(out, "    index {space}");
+    }
 }
 
 fn written(p: &Pipeline) -> String {

@@ -7,10 +7,11 @@ use crate::clock::Timestamp;
 use crate::id::{Channel, Key};
 use crate::ledger::{P1, P2, P3, P4, P5, P6, Source};
 use crate::machine::{
-    Answer, Cx, Decide, EmittedBy, Evidence, Fold, Goto, Life, Moved, Next, On, Row, View, refuse, stay, to,
-    until,
+    Answer, Cx, Decide, EmittedBy, Evidence, Fold, Goto, IndexRow, Indexed, Life, Moved, Next, On, Row, View,
+    refuse, stay, to, until,
 };
 use crate::money::Money;
+use crate::order::Order;
 use crate::stage::proof::{Cancelling, Collected, Funded, GivesBack};
 use crate::stage::{data, guesses, plain, quiet, shared};
 
@@ -18,10 +19,11 @@ crate::machine! {
     /// One try to take money on one channel (section 2.2 of the order domain).
     ///
     /// Ranks: 0 a local guess, 1 not final, 2 final and negative, 3 authorised, 4 captured, 5 captured and lost again.
-    pub mod attempt = "payment.attempt" v 1;
+    pub mod attempt = "payment.attempt" v 2;
     policy PaymentPolicy;
     hears Cancelling, GivesBack;
     yields Funded, Collected;
+    index "payment.reference";
     effects {
         Charge           => done Paid | Authorised | Pended | ActionNeeded,
                             declined Refused, unknown Lost, exhausted GaveUp;
@@ -505,29 +507,55 @@ impl Try {
     }
 }
 
+/// What an attempt is about, whatever became of it.
+fn what(state: &State) -> &Try {
+    match state {
+        State::Sending(s) => &s.what,
+        State::NotSent(s) => &s.what,
+        State::Unknown(s) => &s.what,
+        State::Stuck(s) => &s.what,
+        State::Pending(s) => &s.what,
+        State::RequiresAction(s) => &s.what,
+        State::Closing(s) => &s.what,
+        State::Declined(s) => &s.what,
+        State::Closed(s) => &s.what,
+        State::Authorized(s) => &s.what,
+        State::Capturing(s) => &s.what,
+        State::CaptureUnknown(s) => &s.what,
+        State::Voiding(s) => &s.what,
+        State::Voided(s) => &s.what,
+        State::Expired(s) => &s.what,
+        State::PartiallyCaptured(s) => &s.what,
+        State::Captured(s) => &s.what,
+        State::Mismatch(s) => &s.what,
+        State::FailedLate(s) => &s.what,
+    }
+}
+
 /// Whether this state may still take or hold money for its tender, or has.
 fn occupies(state: &State) -> Option<Key> {
-    match state {
-        State::Sending(s) => Some(s.what.tender),
-        State::Unknown(s) => Some(s.what.tender),
-        State::Stuck(s) => Some(s.what.tender),
-        State::Pending(s) => Some(s.what.tender),
-        State::RequiresAction(s) => Some(s.what.tender),
-        State::Closing(s) => Some(s.what.tender),
-        State::Authorized(s) => Some(s.what.tender),
-        State::Capturing(s) => Some(s.what.tender),
-        State::CaptureUnknown(s) => Some(s.what.tender),
-        State::Voiding(s) => Some(s.what.tender),
-        State::PartiallyCaptured(s) => Some(s.what.tender),
-        State::Captured(s) => (!s.unwanted).then_some(s.what.tender),
-        State::Mismatch(s) => Some(s.what.tender),
+    let free = match state {
+        State::Captured(s) => s.unwanted,
         State::NotSent(_)
         | State::Declined(_)
         | State::Closed(_)
         | State::Voided(_)
         | State::Expired(_)
-        | State::FailedLate(_) => None,
-    }
+        | State::FailedLate(_) => true,
+        State::Sending(_)
+        | State::Unknown(_)
+        | State::Stuck(_)
+        | State::Pending(_)
+        | State::RequiresAction(_)
+        | State::Closing(_)
+        | State::Authorized(_)
+        | State::Capturing(_)
+        | State::CaptureUnknown(_)
+        | State::Voiding(_)
+        | State::PartiallyCaptured(_)
+        | State::Mismatch(_) => false,
+    };
+    (!free).then(|| what(state).tender)
 }
 
 /// Whether money is wanted: the order is, or its goods are out and the customer owes for them.
@@ -1150,6 +1178,19 @@ impl On<ResolveDue> for Mismatch {
 impl On<Stop> for Mismatch {
     fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         unwanted(self, cx)
+    }
+}
+
+impl Indexed for M {
+    /// By channel and reference, `card:ch_123`: how a webhook that knows no order finds it, also after the end.
+    fn rows(_: Key, state: &State, _: &Order, _: &PaymentPolicy) -> Vec<IndexRow> {
+        let what = what(state);
+        let row = |reference| IndexRow {
+            space: "payment.reference",
+            key: format!("{}:{reference}", what.channel),
+            sort: 0,
+        };
+        what.reference.as_ref().map(row).into_iter().collect()
     }
 }
 

@@ -16,7 +16,8 @@ use super::schema;
 use crate::clock::Timestamp;
 use crate::id::OrderKey;
 use crate::store::{
-    Batch, Columns, CommitError, Entry, Error, Hash, InboxPut, InboxRow, Incarnation, Owner, Position, Stored,
+    Batch, Columns, CommitError, Entry, Error, Hash, InboxPut, InboxRow, Incarnation, Migrated, Owner,
+    Position, Stored,
 };
 
 /// The common transition: columns no index looks at.
@@ -477,6 +478,22 @@ impl<'c> Work<'c> {
             .prepare_cached("INSERT INTO workers (incarnation, name, until) VALUES (?1, ?2, ?3)")?
             .execute(params![me, worker, until.millis()])?;
         Ok(Incarnation(me.cast_unsigned()))
+    }
+
+    /// Takes the steps that lead from the schema found to the newest, in the transaction that is open.
+    pub(super) fn migrate(&mut self, steps: &[&str]) -> Result<Migrated, Fault> {
+        let connection = self.connection;
+        let from: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let to = u32::try_from(steps.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let taken = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        if from < to {
+            self.testify()?;
+            for step in steps.iter().skip(taken) {
+                connection.execute_batch(step)?;
+            }
+            connection.execute_batch(&format!("PRAGMA user_version = {to}"))?;
+        }
+        Ok(Migrated { from, to: from.max(to) })
     }
 
     pub(super) fn renew_worker(&mut self, me: Incarnation, until: Timestamp) -> Result<(), Fault> {

@@ -140,7 +140,8 @@ pub(super) fn settle(path: &Path, connection: &Connection) -> Result<(), Error> 
         Ok(found) if found > schema::VERSION => {
             return Err(Error::Newer { found, known: schema::VERSION });
         }
-        Ok(schema::VERSION) => {}
+        // An older one is brought up to date by `migrate`.
+        Ok(1..=schema::VERSION) => {}
         Ok(_) | Err(_) => return Err(Error::corrupt(format!("schema {found} never existed"))),
     }
     let busy: bool = connection

@@ -32,8 +32,8 @@ use self::fault::{Fault, plain};
 use self::reader::Readers;
 use self::writer::{Answer, Counters, GROUP, Job, Task, Writer};
 use super::{
-    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut, InboxRow,
-    Incarnation, Position, Stats, Store, Stored,
+    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
+    Incarnation, Migrated, Position, Stats, Store, Stored,
 };
 use crate::clock::Timestamp;
 use crate::id::{OrderKey, TenantId};
@@ -215,9 +215,24 @@ impl Store for SqliteStore {
         self.list(&filter, after, limit).await
     }
 
-    async fn lookup(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Vec<OrderKey>, Error> {
+    async fn lookup(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        key: &str,
+        after: Option<Found>,
+        limit: usize,
+    ) -> Result<Vec<Found>, Error> {
         let (tenant, space, key) = (tenant.clone(), space.to_owned(), key.to_owned());
-        self.read(move |connection| reader::lookup(connection, &tenant, &space, &key)).await
+        let find = move |connection: &Connection| {
+            reader::lookup(connection, &tenant, &space, &key, after.as_ref(), limit)
+        };
+        self.read(find).await
+    }
+
+    async fn migrate(&self) -> Result<Migrated, Error> {
+        let Answer::Migrated(done) = self.ask(Task::Migrate).await? else { unreachable!("{IN_KIND}") };
+        Ok(done)
     }
 
     async fn list(

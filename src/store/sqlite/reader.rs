@@ -16,7 +16,7 @@ use super::file::{self, Claim};
 use super::rows;
 use crate::clock::Timestamp;
 use crate::id::{OrderKey, TenantId};
-use crate::store::{Brief, Bytes, Entry, Error, FeedEntry, Filter, Hash, Held, InboxRow, Position};
+use crate::store::{Brief, Bytes, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxRow, Position};
 
 const THREADS: usize = 2;
 
@@ -139,15 +139,23 @@ pub(super) fn lookup(
     tenant: &TenantId,
     space: &str,
     key: &str,
-) -> Result<Vec<OrderKey>, Fault> {
+    after: Option<&Found>,
+    limit: usize,
+) -> Result<Vec<Found>, Fault> {
     let mut find = connection.prepare_cached(
-        "SELECT o.tenant, o.id FROM places r JOIN orders o ON o.no = r.no
-         WHERE r.tenant = ?1 AND r.space = ?2 AND r.name = ?3 ORDER BY r.sort, o.id",
+        "SELECT o.tenant, o.id, r.sort FROM places r JOIN orders o ON o.no = r.no
+         WHERE r.tenant = ?1 AND r.space = ?2 AND r.name = ?3
+           AND r.sort >= ?4 AND (r.sort > ?4 OR o.id > ?5)
+         ORDER BY r.sort, o.id LIMIT ?6",
     )?;
-    let mut found = find.query(params![tenant.as_str(), space, key])?;
+    // Every id comes after the empty one, which no order has.
+    let (sort, id) = after.map_or((i64::MIN, ""), |f| (f.sort, f.order.order.as_str()));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = find.query(params![tenant.as_str(), space, key, sort, id, limit])?;
     let mut orders = Vec::new();
     while let Some(row) = found.next()? {
-        orders.push(rows::key(rows::text(row, 0)?, rows::text(row, 1)?)?);
+        let order = rows::key(rows::text(row, 0)?, rows::text(row, 1)?)?;
+        orders.push(Found { sort: row.get(2)?, order });
     }
     Ok(orders)
 }

@@ -16,8 +16,11 @@
 /// "CNSG": the application id in the header of every store.
 pub(super) const APPLICATION_ID: u32 = 0x434e_5347;
 
-/// The schema this library writes, in `user_version`.
+/// The schema this library writes, in `user_version`: one more than there are steps.
 pub(super) const VERSION: u32 = 1;
+
+/// What leads from each schema to the next, the first from schema 1. A released step never changes.
+pub(super) const STEPS: &[&str] = &[];
 
 /// Names of the counters in `meta`.
 pub(super) const INCARNATION: &str = "incarnation";

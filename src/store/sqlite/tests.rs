@@ -225,6 +225,36 @@ async fn a_file_of_a_later_release_is_left_alone() {
 }
 
 #[tokio::test]
+async fn the_steps_of_a_schema_are_taken_whole_once_and_from_where_the_file_is() {
+    let folder = Folder::new();
+    let path = used(&folder).await;
+    let connection = file::writer(&path).unwrap();
+    let steps = [
+        "ALTER TABLE orders ADD COLUMN region TEXT",
+        "CREATE TABLE notes (no INTEGER PRIMARY KEY) STRICT; UPDATE orders SET region = 'north'",
+    ];
+    let mut memo = apply::Memo::default();
+    let mut take = |steps: &[&str]| {
+        memo.forget();
+        let mut work = apply::Work::begin(&connection, &mut memo).unwrap();
+        let done = work.migrate(steps);
+        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        connection.execute_batch(end).unwrap();
+        done.ok()
+    };
+    assert_eq!(take(&["ALTER TABLE orders ADD COLUMN area TEXT", "no SQL"]), None);
+    assert_eq!(take(&[]), Some(Migrated { from: 1, to: 1 }), "a step that fails takes the others back");
+    assert_eq!(take(&steps[..1]), Some(Migrated { from: 1, to: 2 }));
+    assert_eq!(take(&steps), Some(Migrated { from: 2, to: 3 }), "the first step is not taken again");
+    assert_eq!(take(&steps), Some(Migrated { from: 3, to: 3 }));
+    let region: String = connection.query_row("SELECT region FROM orders", [], |row| row.get(0)).unwrap();
+    assert_eq!(region, "north");
+    // This release does not know that form, and says so.
+    drop(connection);
+    assert_eq!(SqliteStore::open(&path).unwrap_err(), Error::Newer { found: 3, known: schema::VERSION });
+}
+
+#[tokio::test]
 async fn a_database_of_another_program_is_left_alone() {
     let folder = Folder::new();
     let path = folder.file();

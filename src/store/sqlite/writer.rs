@@ -24,9 +24,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::apply::{Memo, Witness, Work};
 use super::fault::{Fault, Reach, plain, reach};
 use super::file::{self, Claim};
+use super::schema;
 use crate::clock::Timestamp;
 use crate::id::OrderKey;
-use crate::store::{Batch, CommitError, Error, InboxPut, InboxRow, Incarnation, Position, Stored};
+use crate::store::{Batch, CommitError, Error, InboxPut, InboxRow, Incarnation, Migrated, Position, Stored};
 
 /// The most batches in one transaction. Larger groups gain no rate and hold their first callers
 /// back for longer.
@@ -77,6 +78,7 @@ pub(super) enum Task {
         order: OrderKey,
         expected: u64,
     },
+    Migrate,
     Close,
 }
 
@@ -89,6 +91,7 @@ pub(super) enum Answer {
     Claimed(Vec<Stored>),
     Put(InboxPut),
     Deleted(Result<(), CommitError>),
+    Migrated(Migrated),
     Done,
     Failed(Error),
 }
@@ -151,7 +154,8 @@ impl Writer {
                     | Task::Claim { .. }
                     | Task::InboxPut(_)
                     | Task::InboxMark { .. }
-                    | Task::Delete { .. } => 1,
+                    | Task::Delete { .. }
+                    | Task::Migrate => 1,
                 };
                 if size + more > GROUP && !group.is_empty() {
                     self.serve(&mut group);
@@ -321,6 +325,7 @@ fn answer(work: &mut Work<'_>, task: &mut Task, careful: bool) -> Result<Answer,
             let claim = |work: &mut Work<'_>| work.claim(*me, *now, *limit);
             told(piece(work, careful, claim).map(Answer::Claimed))
         }
+        Task::Migrate => told(piece(work, careful, |work| work.migrate(schema::STEPS)).map(Answer::Migrated)),
         Task::InboxPut(row) => told(piece(work, careful, |work| work.inbox_put(row)).map(Answer::Put)),
         Task::InboxMark { order, source, event } => {
             let mark = |work: &mut Work<'_>| work.inbox_mark(order, source, event);
@@ -381,6 +386,7 @@ fn failed(group: &mut [Job], error: &Error) -> Vec<Answer> {
         | Task::Claim { .. }
         | Task::InboxPut(_)
         | Task::InboxMark { .. }
+        | Task::Migrate
         | Task::Close => Answer::Failed(error.clone()),
     };
     group.iter_mut().map(answer).collect()
@@ -398,7 +404,7 @@ fn unconfirmed(group: &mut [Job], answers: Vec<Answer>, why: &rusqlite::Error) -
     }
     let answer = |answer| match answer {
         Answer::Deleted(answer) => Answer::Deleted(answer.and_then(|()| Err(doubt()))),
-        Answer::Started(_) | Answer::Claimed(_) | Answer::Put(_) | Answer::Done => {
+        Answer::Started(_) | Answer::Claimed(_) | Answer::Put(_) | Answer::Migrated(_) | Answer::Done => {
             Answer::Failed(Error::Poisoned)
         }
         Answer::Commits | Answer::Failed(_) => answer,

@@ -8,6 +8,7 @@ use consign::clock::Timestamp;
 use consign::engine::{Budget, CommandError, Delivered, Engine, LaneLimits, PlaceError};
 use consign::pipeline::Disposition;
 use consign::stage::dispatch::{Accepted, HandOver, parcel};
+use consign::stage::payment::attempt;
 use consign::store::{Position, Store as _};
 use consign::testing::{Fault, FaultPlan, SandboxNotifier};
 
@@ -73,7 +74,7 @@ fn an_adapter_that_panics_parks_its_own_order_and_no_other() {
         shop.pass(MINUTE).await;
         // The panic left nothing outside: the inquiries find nothing there, and the customer pays again.
         shop.pass(HOUR).await;
-        let again = consign::stage::payment::attempt::M::command(
+        let again = attempt::M::command(
             2,
             consign::stage::payment::Start {
                 tender: consign::id::Key(1),
@@ -97,7 +98,7 @@ fn a_store_that_panics_costs_one_answer_and_no_order() {
         let pay = |k: u32| {
             let tender = consign::id::Key(1);
             let start = consign::stage::payment::Start { tender, channel: None, method: String::new() };
-            consign::stage::payment::attempt::M::command(k, start)
+            attempt::M::command(k, start)
         };
         let lost = shop.engine.command(&key("o-1"), carla(), "pay", pay(1)).await;
         assert_eq!(lost, Err(CommandError::Stopped), "the answer is lost with the task");
@@ -250,4 +251,35 @@ fn who_watches_sees_every_commit_and_a_notifier_hears_each_in_its_order_also_aft
         shop.pass(3 * SECOND).await;
         assert_eq!(positions(), all(n + shop.life.commits()), "it goes on where it was");
     });
+}
+
+/// A reference of the channel, and the orders that a webhook with nothing else would be for.
+async fn found(shop: &Shop, reference: &str) -> Vec<String> {
+    let tenant = consign::id::TenantId::default();
+    let found = shop.engine.find(&tenant, "payment.reference", reference, None, 10).await.unwrap();
+    found.into_iter().map(|f| f.order.order.to_string()).collect()
+}
+
+async fn references(disk: Disk) {
+    let shop = Shop::morning(disk).await;
+    for order in ["o-1", "o-2"] {
+        placed(&shop, order).await;
+        shop.asks(order, &carla(), start(1)).await;
+    }
+    let view = shop.order("o-2").await;
+    let Some(attempt::State::Captured(s)) = view.state::<attempt::M>(1) else {
+        panic!("{}", shop.show("o-2").await)
+    };
+    let reference = format!("{}:{}", s.what.channel, s.what.reference.clone().unwrap());
+    assert_eq!(found(&shop, &reference).await, ["o-2"]);
+    assert_eq!(found(&shop, "card:nobody").await, [""; 0]);
+    let shop = shop.reopened().await;
+    assert_eq!(found(&shop, &reference).await, ["o-2"], "after a restart too");
+}
+
+#[test]
+fn an_order_is_found_by_the_reference_that_the_channel_gave_it() {
+    run(references(Disk::memory()));
+    let folder = Folder::new("references");
+    run(references(Disk::file(&folder.file("orders.db"))));
 }

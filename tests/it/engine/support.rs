@@ -17,8 +17,8 @@ use consign::order::{Draft, DraftTender, Line};
 use consign::pipeline::{Physical, physical};
 use consign::stage::dispatch::{DispatchPolicy, Packing};
 use consign::store::{
-    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Hash, Held, InboxPut, InboxRow,
-    Incarnation, MemoryStore, Position, SqliteStore, Stats, Store, Stored,
+    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
+    Incarnation, MemoryStore, Migrated, Position, SqliteStore, Stats, Store, Stored,
 };
 use consign::testing::{SandboxCarrier, SandboxGateway, SandboxInventory, SandboxScorer, VirtualEnv};
 
@@ -249,8 +249,10 @@ impl Store for Life {
         tenant: &consign::id::TenantId,
         space: &str,
         key: &str,
-    ) -> Result<Vec<OrderKey>, Error> {
-        self.disk.lookup(tenant, space, key).await
+        after: Option<Found>,
+        limit: usize,
+    ) -> Result<Vec<Found>, Error> {
+        self.disk.lookup(tenant, space, key, after, limit).await
     }
     async fn list(
         &self,
@@ -283,6 +285,9 @@ impl Store for Life {
     }
     async fn delete(&self, order: &OrderKey, expected: u64) -> Result<(), CommitError> {
         self.disk.delete(order, expected).await
+    }
+    async fn migrate(&self) -> Result<Migrated, Error> {
+        self.disk.migrate().await
     }
     async fn pipelines(&self) -> Result<Vec<Held>, Error> {
         self.disk.pipelines().await
