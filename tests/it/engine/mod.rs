@@ -5,4 +5,6 @@ mod crash;
 mod journey;
 mod outside;
 mod random;
+mod stories;
 mod support;
+mod tricky;

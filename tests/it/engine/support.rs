@@ -14,7 +14,7 @@ use consign::id::{Actor, OrderId, OrderKey};
 use consign::journal::{EntryView, read_entry, verify};
 use consign::machine::Call;
 use consign::order::{Draft, DraftTender, Line};
-use consign::pipeline::{Physical, physical};
+use consign::pipeline::{Physical, Pipeline, physical};
 use consign::stage::dispatch::{DispatchPolicy, Packing};
 use consign::store::{
     Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
@@ -353,11 +353,27 @@ impl Disk {
     }
 }
 
+/// The pipelines that an engine is built with, composed anew for each process.
+#[derive(Clone)]
+pub(crate) struct Pipelines(Arc<dyn Fn() -> Vec<Pipeline> + Send + Sync>);
+
+impl Pipelines {
+    pub(crate) fn of(compose: impl Fn() -> Vec<Pipeline> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(compose))
+    }
+}
+
+impl std::fmt::Debug for Pipelines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries((self.0)()).finish()
+    }
+}
+
 /// The world outside, and the disk: what outlives a process.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) disk: Disk,
-    pub(crate) policy: Physical,
+    pub(crate) pipelines: Pipelines,
     pub(crate) gateway: Arc<SandboxGateway>,
     pub(crate) stock: Arc<SandboxInventory>,
     pub(crate) carrier: Arc<SandboxCarrier>,
@@ -366,10 +382,15 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// A world for physical goods.
     pub(crate) fn new(disk: Disk, policy: Physical) -> Self {
+        Self::of(disk, Pipelines::of(move || vec![physical(policy.clone()).unwrap()]))
+    }
+
+    pub(crate) fn of(disk: Disk, pipelines: Pipelines) -> Self {
         Self {
             disk,
-            policy,
+            pipelines,
             gateway: Arc::new(SandboxGateway::open(None).unwrap()),
             stock: Arc::new(SandboxInventory::open(None).unwrap()),
             carrier: Arc::new(SandboxCarrier::default()),
@@ -380,8 +401,9 @@ impl World {
 
     /// An engine with everything in place but its store and its clock.
     pub(crate) fn wiring(&self) -> EngineBuilder {
-        Engine::builder()
-            .pipeline(physical(self.policy.clone()).unwrap())
+        (self.pipelines.0)()
+            .into_iter()
+            .fold(Engine::builder(), EngineBuilder::pipeline)
             .payments(self.gateway.clone())
             .inventory(self.stock.clone())
             .carrier(self.carrier.clone())
