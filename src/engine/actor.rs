@@ -306,7 +306,7 @@ impl OrderTask {
         let now = self.inner.env.now();
         for _ in 0..ATTEMPTS {
             if let Some(live) = &self.live {
-                return if live.progress.order.content() == order.content() {
+                return if live.progress.was_placed_as(&order) {
                     Ok(Placed { order: self.id.clone(), existing: true, version: live.progress.version })
                 } else {
                     Err(PlaceError::Conflict { order: self.id.clone() })

@@ -137,6 +137,10 @@ impl Json {
         self.raw(",").int(p.amount_minor.into()).raw("]");
     }
 
+    fn policy(&mut self, place: &str, version: u16, hash: &str) {
+        self.raw("[").text(place).raw(",").int(version.into()).raw(",").text(hash).raw("]");
+    }
+
     fn wanted(&mut self, pipeline: &Pipeline, w: &Outstanding) {
         let (name, _) = pipeline.placed(w.place);
         self.raw("[").int(w.id.into()).raw(",").text(name).raw(",").int(w.key.0.into());
@@ -229,7 +233,8 @@ impl Desk {
         j.0.into()
     }
 
-    fn entry(&self, n: u64, e: &EntryRecord) -> Result<Vec<u8>, CodecError> {
+    fn entry(&self, p: &Progress, e: &EntryRecord) -> Result<Vec<u8>, CodecError> {
+        let n = p.version;
         let mut j = Json(Vec::with_capacity(640));
         j.raw("{\"v\":").int(FORMAT.into()).raw(",\"n\":").int(n.into());
         j.raw(",\"at\":").int(e.at.millis().into());
@@ -273,16 +278,26 @@ impl Desk {
         if let Some(c) = e.command {
             j.raw(",\"c\":").int(c.into());
         }
+        if n == 1 || e.amended {
+            j.raw(",\"o\":").text(&format!("{:?}", Hash(p.order.content_hash())));
+        }
         j.raw("}");
         Ok(j.0)
     }
 
     fn document(&self, p: &Progress) -> Bytes {
         let mut j = Json(Vec::with_capacity(512));
-        j.raw("{\"v\":").int(FORMAT.into()).raw(",\"p\":").list(self.policies.iter(), |j, p| {
-            j.raw("[").text(p.place).raw(",").int(p.version.into()).raw(",").text(&format!("{:?}", p.hash));
-            j.raw("]");
-        });
+        j.raw("{\"v\":").int(FORMAT.into()).raw(",\"p\":");
+        match &p.held_policies {
+            // An order keeps the policies that it was placed under, whatever new ones get.
+            Some(held) => j.list(held.iter(), |j, p| j.policy(&p.place, p.version, &p.hash)),
+            None => {
+                j.list(self.policies.iter(), |j, p| j.policy(p.place, p.version, &format!("{:?}", p.hash)))
+            }
+        };
+        if let Some(hash) = p.placed_content {
+            j.raw(",\"f\":").text(&format!("{:?}", Hash(hash)));
+        }
         j.raw(",\"o\":");
         j.0.extend_from_slice(&p.order.content());
         j.raw("}");
@@ -323,7 +338,7 @@ impl Desk {
     ) -> Result<Encoded, JournalError> {
         let p = &decision.progress;
         let record = decision.entry.as_ref().ok_or(JournalError::NoEntry)?;
-        let body: Bytes = self.entry(p.version, record)?.into();
+        let body: Bytes = self.entry(p, record)?.into();
         let next = chain(head, &body);
         let new = p.version == 1;
         let batch = Batch {
@@ -333,7 +348,7 @@ impl Desk {
             head: next,
             columns: self.columns(p),
             progress: self.progress(p),
-            document: new.then(|| self.document(p)),
+            document: (new || record.amended).then(|| self.document(p)),
             policies: if new {
                 self.policies.iter().map(|p| (p.hash, p.body.clone())).collect()
             } else {
@@ -344,11 +359,5 @@ impl Desk {
             owner,
         };
         Ok(Encoded { batch, head: next })
-    }
-
-    /// Whether a stored document holds the same order: the same content placed again is the same order.
-    #[must_use]
-    pub fn same_order(&self, document: &[u8], order: &crate::order::Order) -> bool {
-        super::read::content(document).is_ok_and(|held| held == order.content())
     }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::FORMAT;
-use super::encode::{Json, chain};
+use super::encode::{Json, chain, hash};
 use super::read::{JournalError, parse};
-use super::record::{RawEntry, RawHold, RawInstance, RawPosting, RawProgress, RawWanted};
-use crate::store::{Entry, Hash};
+use super::record::{RawDocument, RawEntry, RawHold, RawInstance, RawPosting, RawProgress, RawWanted};
+use crate::store::{Entry, Hash, Stored};
 
 /// Where a journal does not hang together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum ChainFault {
     /// What the entries add up to is not what the order's row holds.
     #[error("the entries do not add up to the order's progress")]
     Progress,
+    /// The document is not the one that the entries speak of.
+    #[error("the order's document is not the one that its journal names")]
+    Document,
     /// An entry cannot be read.
     #[error("entry {seq} cannot be read: {why}")]
     Unreadable {
@@ -43,12 +46,13 @@ pub enum ChainFault {
     },
 }
 
-/// Checks an order's journal from its first entry: numbers, chain, head, and that it adds up to `progress`.
+/// Checks an order's journal from its first entry against its row: numbers, chain, head, that it adds up to the
+/// progress, and that the document is the one it was placed with or last amended to.
 ///
 /// # Errors
 ///
 /// [`ChainFault`]: the first one found.
-pub fn verify(entries: &[Entry], head: &Hash, progress: &[u8]) -> Result<(), ChainFault> {
+pub fn verify(entries: &[Entry], stored: &Stored) -> Result<(), ChainFault> {
     let mut at = Hash::default();
     for (n, e) in entries.iter().enumerate() {
         let expected = u64::try_from(n).unwrap_or(u64::MAX).saturating_add(1);
@@ -60,14 +64,24 @@ pub fn verify(entries: &[Entry], head: &Hash, progress: &[u8]) -> Result<(), Cha
             return Err(ChainFault::Altered { seq: e.seq });
         }
     }
-    if at != *head {
+    if at != stored.head {
         return Err(ChainFault::Head);
     }
-    let folded = fold(entries).map_err(|e| ChainFault::Unreadable {
+    let unreadable = |e: JournalError| ChainFault::Unreadable {
         seq: entries.last().map_or(0, |e| e.seq),
         why: e.to_string(),
-    })?;
-    if folded == progress { Ok(()) } else { Err(ChainFault::Progress) }
+    };
+    if fold(entries).map_err(unreadable)? != *stored.progress {
+        return Err(ChainFault::Progress);
+    }
+    let mut named = None;
+    for e in entries {
+        let entry: RawEntry<'_> = parse(&e.body).map_err(unreadable)?;
+        named = entry.o.map(Cow::into_owned).or(named);
+    }
+    let document: RawDocument<'_> = parse(&stored.document).map_err(|_| ChainFault::Document)?;
+    let is = format!("{:?}", hash(document.o.get().as_bytes()));
+    if named.is_some_and(|named| named == is) { Ok(()) } else { Err(ChainFault::Document) }
 }
 
 /// The stored progress of an order, from its entries alone.

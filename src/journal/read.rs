@@ -15,7 +15,7 @@ use crate::id::{Actor, Channel, Key};
 use crate::ledger::{Code, Posting, Source};
 use crate::machine::{Call, CodecError};
 use crate::order::Order;
-use crate::pipeline::{Hold, Progress, Restore, RestoredEffect, RestoredInstance};
+use crate::pipeline::{HeldPolicy, Hold, Progress, Restore, RestoredEffect, RestoredInstance};
 use crate::store::{Bytes, Hash, Stored};
 
 /// Why a record cannot be written or read. Nothing is guessed and nothing is mended: the bytes stay as they are.
@@ -80,13 +80,6 @@ fn known(v: u16) -> Result<(), JournalError> {
     if v > FORMAT { Err(JournalError::Newer { found: v, known: FORMAT }) } else { Ok(()) }
 }
 
-/// The canonical bytes of the order inside a stored document.
-pub(super) fn content(document: &[u8]) -> Result<Vec<u8>, JournalError> {
-    let raw: RawDocument<'_> = parse(document)?;
-    known(raw.v)?;
-    Ok(raw.o.get().as_bytes().to_vec())
-}
-
 fn posting(raw: &RawPosting<'_>) -> Result<Posting, JournalError> {
     let code = Code::ALL
         .iter()
@@ -144,6 +137,12 @@ impl Desk {
                 *slot = Some(policy);
             }
         }
+        let held_policies = document.p.iter().map(|(place, version, hash)| HeldPolicy {
+            place: place.to_string(),
+            version: *version,
+            hash: hash.to_string(),
+        });
+        let placed_content = document.f.as_deref().map(unhex).transpose()?.map(|hash| hash.0);
         let raw: RawProgress<'_> = parse(&stored.progress)?;
         known(raw.v)?;
         let mut instances = Vec::with_capacity(raw.s.len());
@@ -188,6 +187,8 @@ impl Desk {
         let restore = Restore {
             id: stored.order.clone(),
             order,
+            placed_content,
+            held_policies: held_policies.collect(),
             version: stored.version,
             policies: held,
             instances,

@@ -82,6 +82,9 @@ pub(super) struct RawEntry<'a> {
     pub r: Option<u32>,
     #[serde(default)]
     pub c: Option<u64>,
+    /// The content hash of the document from here on, in hexadecimal: where it was placed or amended.
+    #[serde(borrow, default)]
+    pub o: Option<Cow<'a, str>>,
 }
 
 /// The progress of an order.
@@ -109,6 +112,9 @@ pub(super) struct RawDocument<'a> {
     pub v: u16,
     #[serde(borrow)]
     pub p: Vec<(Cow<'a, str>, u16, Cow<'a, str>)>,
+    /// The content hash of the document that the order was placed with, in hexadecimal, where this is another.
+    #[serde(borrow, default)]
+    pub f: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub o: &'a RawValue,
 }

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OrderId, OrderKey};
 use crate::money::Money;
 use crate::order::{Draft, DraftTender, Line, Order};
+use crate::pipeline::lifecycle::{Amend, lifecycle};
 use crate::pipeline::{EffectAnswer, Event, EventKind, Physical, Progress, physical};
 use crate::stage::payment::{Paid, Start, attempt};
 use crate::stage::review::{self, ReviewPolicy, case};
@@ -107,7 +108,8 @@ impl Book {
 
     fn whole(&self) {
         let stored = self.stored();
-        verify(&self.entries, &self.head, &stored.progress).unwrap();
+        assert_eq!(self.head, stored.head);
+        verify(&self.entries, stored).unwrap();
         let opened = self.desk.open(stored, &self.policies).unwrap();
         assert_eq!(self.desk.progress(&opened), stored.progress, "what is opened is stored as it was");
         assert_eq!(opened.proofs(), self.progress.proofs());
@@ -144,7 +146,7 @@ fn whatever_is_touched_in_a_journal_shows() {
     let mut book = Book::place(2, 1);
     book.pay(1);
     let stored = book.stored().clone();
-    let check = |entries: &[Entry]| verify(entries, &book.head, &stored.progress).unwrap_err();
+    let check = |entries: &[Entry]| verify(entries, &stored).unwrap_err();
     let mut missing = book.entries.clone();
     missing.remove(1);
     assert_eq!(check(&missing), ChainFault::Gap { expected: 2, found: 3 });
@@ -160,9 +162,47 @@ fn whatever_is_touched_in_a_journal_shows() {
         assert_eq!(check(&altered), ChainFault::Altered { seq: altered[n].seq });
     }
     assert_eq!(check(&book.entries[..2]), ChainFault::Head);
-    let mut other = stored.progress.to_vec();
-    other[3] ^= 1;
-    assert_eq!(verify(&book.entries, &book.head, &other), Err(ChainFault::Progress));
+    let mut other = stored.clone();
+    let mut progress = stored.progress.to_vec();
+    progress[3] ^= 1;
+    other.progress = progress.into();
+    assert_eq!(verify(&book.entries, &other), Err(ChainFault::Progress));
+    let mut other = stored.clone();
+    let document = String::from_utf8(stored.document.to_vec()).unwrap();
+    other.document = document.replace("sku-1", "sku-9").into_bytes().into();
+    assert_eq!(verify(&book.entries, &other), Err(ChainFault::Document));
+}
+
+#[test]
+fn an_amended_document_is_bound_to_the_chain_and_the_order_keeps_its_policies() {
+    let mut book = Book::place(3, 1);
+    let placed = (*book.progress.order).clone();
+    let mut draft = Draft::from(placed.clone());
+    draft.lines.truncate(2);
+    draft.total_minor = 5_800;
+    draft.tenders = vec![DraftTender::new("card", 5_800)];
+    let before = book.stored().clone();
+    // Between placing and amending, the pipeline got other policies for new orders.
+    let other =
+        Physical { review: ReviewPolicy { lease_ms: 1, ..ReviewPolicy::default() }, ..Physical::default() };
+    let desk = Desk::new(Arc::new(physical(other).unwrap())).unwrap();
+    book.progress = desk.open(&before, &book.policies).unwrap();
+    book.desk = desk;
+    book.command("anna", lifecycle::M::command(1, Amend { draft }));
+    book.whole();
+    assert!(book.progress.was_placed_as(&placed));
+    let named = |stored: &Stored| book.desk.policies_of(&stored.document).unwrap();
+    assert_eq!(named(book.stored()), named(&before));
+    let again = book.desk.open(book.stored(), &book.policies).unwrap();
+    assert_eq!(again.order.total().minor(), 5_800);
+    assert!(again.was_placed_as(&placed), "after it was read back too");
+    let mut other = book.stored().clone();
+    other.document = before.document;
+    assert_eq!(
+        verify(&book.entries, &other),
+        Err(ChainFault::Document),
+        "the old document is not the order's"
+    );
 }
 
 #[test]

@@ -224,11 +224,20 @@ pub struct Out<M: Machine> {
     pub holds: Vec<(&'static str, String)>,
     /// Mask of the posting codes written, also those of zero.
     pub posted: u32,
+    /// The document that takes the place of the order's own.
+    pub amended: Option<Box<Order>>,
 }
 
 impl<M: Machine> Default for Out<M> {
     fn default() -> Self {
-        Self { effects: Vec::new(), postings: Vec::new(), asks: Vec::new(), holds: Vec::new(), posted: 0 }
+        Self {
+            effects: Vec::new(),
+            postings: Vec::new(),
+            asks: Vec::new(),
+            holds: Vec::new(),
+            posted: 0,
+            amended: None,
+        }
     }
 }
 
@@ -379,6 +388,12 @@ impl<'a, R: Row> Cx<'a, R> {
     /// Holds the order and raises it to a person: commands that move money or goods are refused until it is released.
     pub fn hold(&mut self, code: &'static str, detail: impl Into<String>) {
         self.out.holds.push((code, detail.into()));
+    }
+
+    /// Puts another document in the place of the order's own. Only the lifecycle may: what a document means to every
+    /// stage is the hall's to know.
+    pub(crate) fn amend(&mut self, order: Order) {
+        self.out.amended = Some(Box::new(order));
     }
 
     /// A proof that the row needs; checked before the handler runs.

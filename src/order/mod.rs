@@ -24,8 +24,10 @@ pub use fault::{Fault, Faults};
 pub use parcel::Parcel;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::id::{Actor, Channel, Key, OrderId};
 use crate::money::{Currency, Money};
@@ -43,6 +45,25 @@ pub struct Order {
     tenders: Vec<Tender>,
     attributes: BTreeMap<String, String>,
     placed_by: Actor,
+    hash: ContentHash,
+}
+
+/// The SHA-256 of an order's content, worked out when it is first asked for. Equal orders have
+/// equal content, so it adds nothing to a comparison.
+#[derive(Clone, Default)]
+struct ContentHash(OnceLock<[u8; 32]>);
+
+impl PartialEq for ContentHash {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for ContentHash {}
+
+impl std::fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ContentHash")
+    }
 }
 
 /// A part of the total that is to be paid on one channel.
@@ -164,6 +185,12 @@ impl Order {
     #[must_use]
     pub fn content(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a document is text and integers, which JSON can say")
+    }
+
+    /// The SHA-256 of [`content`](Self::content): what an approval is bound to.
+    #[must_use]
+    pub fn content_hash(&self) -> [u8; 32] {
+        *self.hash.0.get_or_init(|| Sha256::digest(self.content()).into())
     }
 }
 

@@ -26,7 +26,19 @@ pub(super) fn parse(draft: Draft) -> Result<Order, Vec<Fault>> {
 
     match (id, currency) {
         (Some(id), Some(currency)) if check.faults.is_empty() => {
-            Ok(Order { id, currency, lines, charges, parties, total_minor, tenders, attributes, placed_by })
+            let hash = super::ContentHash::default();
+            Ok(Order {
+                id,
+                currency,
+                lines,
+                charges,
+                parties,
+                total_minor,
+                tenders,
+                attributes,
+                placed_by,
+                hash,
+            })
         }
         _ => Err(check.faults),
     }

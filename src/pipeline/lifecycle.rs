@@ -2,26 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Role;
+use crate::id::{Actor, Role};
 use crate::machine::{
     Answer, Cx, Decide, Fold, Goto, Life, Next, On, Row, Standing, View, refuse, stay, to, until,
 };
-use crate::order::LineKind;
+use crate::order::{Draft, LineKind, Order};
 use crate::stage::proof::{
-    Approved, Cancelling as Leaving, Funded, GivesBack, Goods, Served, Services, TakesBack, ToDispatch,
-    Wanted,
+    Approved, Cancelling as Leaving, Funded, GivesBack, Goods, OweBack, Served, Services, TakesBack,
+    ToDispatch, Wanted,
 };
 use crate::stage::{data, plain};
 
 crate::machine! {
     /// The lifecycle of an order (section 2.10 of the order domain).
-    pub mod lifecycle = "order.life" v 2;
+    pub mod lifecycle = "order.life" v 3;
     policy LifePolicy;
     hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>;
     yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished;
     effects { }
+    asks { Amended, OweBack }
     inputs {
-        command Place, Cancel, RequestReturn;
+        command Place, Amend, Cancel, RequestReturn;
         timer   PaymentDue, Watch, WindowDue;
         signal  TurnedDown, Unfillable, Cleared (on granted Clear), Done (on granted Finished);
     }
@@ -42,6 +43,7 @@ crate::machine! {
     rows {
         New        + Place         => Placed;
         Placed     + PaymentDue    => Placed | Cancelling;
+        Placed     + Amend         => Placed ? Amended, OweBack;
         Placed     + Cancel        => Cancelling;
         Placed     + TurnedDown    => Cancelling;
         Placed     + Unfillable    => Cancelling;
@@ -118,10 +120,16 @@ data! {
     /// Served and settled, and the time for returns and disputes is over.
     Closed { }
 
+    /// Puts another document in the place of the order's own: the same order in the same currency. Approvals were given
+    /// to the old one, and are given anew; what is missing is paid by new attempts, what is too much goes back. Refused
+    /// while a payment is under way, and once goods are packed or a service has begun.
+    Amend { /** The whole order as it shall be. */ draft: Draft }
     /// Asks for the order to be cancelled, before it is on its way.
     Cancel { /** Why. */ reason: String }
     /// Asks for goods that are out to come back, and the money to go back.
     RequestReturn { /** Why. */ reason: String }
+    /// Tells the stages that the document is another.
+    Amended { /** Who amended it. */ by: Actor }
     /// Review turned it down.
     TurnedDown { /** Why. */ reason: String }
     /// It cannot be filled.
@@ -206,6 +214,68 @@ impl On<PaymentDue> for Placed {
         until(cx.after_ms(cx.policy().payment_ms), self.clone())
     }
 }
+/// States of a payment whose end is not known yet.
+const PAYING: &[&str] = &[
+    "Sending",
+    "Unknown",
+    "Stuck",
+    "Pending",
+    "RequiresAction",
+    "Closing",
+    "Capturing",
+    "CaptureUnknown",
+    "Voiding",
+    "Mismatch",
+];
+/// States of a parcel that is packed, or that the warehouse was asked to stop.
+const PACKED: &[&str] = &["ReadyToHandOver", "CancelRequested"];
+/// States of a service that has not begun.
+const NOT_BEGUN: &[&str] = &["Planned", "Cancelled"];
+
+impl Decide<Amend> for Placed {
+    fn decide(&self, c: &Amend, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        let order = match Order::parse(c.draft.clone()) {
+            Ok(order) => order,
+            Err(faults) => {
+                let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                return refuse("malformed", told.join("; "));
+            }
+        };
+        let is = cx.order();
+        if order.id() != is.id() || order.currency() != is.currency() || order.placed_by() != is.placed_by() {
+            return refuse("another_order", "an amendment keeps the id, the currency and who placed it");
+        }
+        if order == *is {
+            return refuse("nothing_new", "the order is that already");
+        }
+        let s = cx.standing();
+        let begun = s.all("activation").saturating_sub(s.within("activation", NOT_BEGUN));
+        let out = s.within("dispatch", PACKED).saturating_add(s.within("dispatch", OUT));
+        if out > 0 || begun > 0 {
+            return refuse(
+                "executing",
+                format!("{out} parcels are packed or out, {begun} services have begun"),
+            );
+        }
+        let paying = s.within("payment", PAYING);
+        if paying > 0 {
+            return refuse("paying", format!("the end of {paying} payments is not known yet"));
+        }
+        let (kept, total, earned) = (cx.books().kept(), order.total().minor(), cx.books().earned());
+        if earned > total {
+            return refuse("earned", format!("{earned} are earned of {total}"));
+        }
+        cx.ask(Amended { by: cx.by().clone() });
+        if kept > total {
+            let reason = "the order was amended".to_owned();
+            cx.ask(OweBack { amount_minor: kept.saturating_sub(total), reason });
+        }
+        cx.amend(order);
+        // What is missing now has its own time to come.
+        Ok(until(cx.after_ms(cx.policy().payment_ms), self.clone()))
+    }
+}
+
 /// Parcels between the hand-over and their end.
 fn on_the_way(standing: &Standing) -> usize {
     standing.within("dispatch", &["HandedOver", "Returning"])

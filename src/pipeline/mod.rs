@@ -19,6 +19,7 @@ mod step;
 pub use build::{BuildFault, BuildFaults, Builder, Carried, Hall, Pipeline, RouteSpec, pipeline};
 pub use lifecycle::{Cause, LifePolicy};
 pub use physical::{Physical, physical};
+pub(crate) use progress::HeldPolicy;
 pub use progress::{Hold, Outstanding, Phase, Progress};
 pub(crate) use restore::{Restore, RestoredEffect, RestoredInstance};
 pub use step::{

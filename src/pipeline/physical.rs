@@ -6,7 +6,7 @@ use super::lifecycle::{LifePolicy, TurnedDown, Unfillable, lifecycle};
 use crate::id::Key;
 use crate::stage::dispatch::{CannotFill, DispatchPolicy, NeedsCapture, parcel};
 use crate::stage::payment::{CaptureAsked, MoneyBack, PaymentPolicy, attempt};
-use crate::stage::proof::{Approved, ToCapture};
+use crate::stage::proof::{Approved, OweBack, ToCapture};
 use crate::stage::refund::{Begin, RefundPolicy, refund};
 use crate::stage::review::{ReviewPolicy, TurnDown, case};
 
@@ -38,6 +38,7 @@ pub fn physical(p: Physical) -> Result<Pipeline, BuildFaults> {
         .beside(refund::M::with(p.refund))
         .spare::<Approved<ToCapture>>()
         .route::<MoneyBack, refund::M, Begin>(giving::money_back)
+        .route_across::<OweBack, refund::M, Begin>(giving::owe_back)
         .route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {
             view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
         })

@@ -19,6 +19,10 @@ pub struct Progress {
     pub id: OrderKey,
     /// The document.
     pub order: Arc<Order>,
+    /// The content hash of the document that it was placed with, where that has been amended since.
+    pub placed_content: Option<[u8; 32]>,
+    /// The policies it was placed under, as its document names them; `None` while it has not been read back.
+    pub(crate) held_policies: Option<Arc<[HeldPolicy]>>,
     /// How many entries its journal has.
     pub version: u64,
     /// The books.
@@ -42,6 +46,17 @@ pub struct Progress {
     pub(crate) proofs: Proofs,
     pub(crate) standing: Standing,
     pub(crate) life: Life,
+}
+
+/// A policy as a document names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeldPolicy {
+    /// The placement.
+    pub place: String,
+    /// The version of its stored form.
+    pub version: u16,
+    /// Its SHA-256, in hexadecimal.
+    pub hash: String,
 }
 
 /// How many command keys an order remembers. An older key is not known any more.
@@ -188,6 +203,15 @@ impl fmt::Display for Phase {
 }
 
 impl Progress {
+    /// Whether this is the order that was placed: amendments since do not make it another.
+    #[must_use]
+    pub fn was_placed_as(&self, order: &Order) -> bool {
+        match self.placed_content {
+            Some(hash) => hash == order.content_hash(),
+            None => *self.order == *order,
+        }
+    }
+
     /// Where the order stands, in one word.
     #[must_use]
     pub fn phase(&self) -> Phase {

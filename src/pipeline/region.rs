@@ -89,6 +89,7 @@ pub(crate) struct MovedTo {
     pub postings: Vec<Posting>,
     pub asks: Vec<Box<dyn AskValue>>,
     pub holds: Vec<(&'static str, String)>,
+    pub amended: Option<Box<Order>>,
 }
 
 pub(crate) struct WantedFx {
@@ -230,6 +231,7 @@ impl<M: Machine> Stage for Placed<M> {
                     postings: out.postings,
                     asks: out.asks,
                     holds: out.holds,
+                    amended: out.amended,
                 }))
             }
         })

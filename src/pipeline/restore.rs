@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::build::Pipeline;
 use super::lifecycle;
-use super::progress::{Hold, Outstanding, Progress};
+use super::progress::{HeldPolicy, Hold, Outstanding, Progress};
 use crate::clock::Timestamp;
 use crate::id::{Key, OrderKey};
 use crate::ledger::{Books, Posting};
@@ -16,6 +16,8 @@ use crate::order::Order;
 pub(crate) struct Restore {
     pub id: OrderKey,
     pub order: Order,
+    pub placed_content: Option<[u8; 32]>,
+    pub held_policies: Arc<[HeldPolicy]>,
     pub version: u64,
     pub policies: Vec<Option<Arc<dyn Any + Send + Sync>>>,
     pub instances: Vec<RestoredInstance>,
@@ -97,6 +99,8 @@ impl Pipeline {
         let mut p = Progress {
             id: r.id,
             order: Arc::new(r.order),
+            placed_content: r.placed_content,
+            held_policies: Some(r.held_policies),
             version: r.version,
             books,
             holds: r.holds,

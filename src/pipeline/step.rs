@@ -297,6 +297,8 @@ pub struct EntryRecord {
     pub released: Option<u32>,
     /// The fingerprint of the command's key.
     pub command: Option<u64>,
+    /// Whether the document is another from here on. The input holds it.
+    pub amended: bool,
 }
 
 /// What a step decided.
@@ -336,6 +338,7 @@ struct Draft {
     settled: Vec<u64>,
     holds: Vec<Hold>,
     asks: VecDeque<Box<dyn AskValue>>,
+    amended: bool,
 }
 
 impl Draft {
@@ -353,6 +356,7 @@ impl Draft {
             settled: Vec::new(),
             holds: Vec::new(),
             asks: VecDeque::new(),
+            amended: false,
         }
     }
 
@@ -436,6 +440,8 @@ impl Pipeline {
         let empty = Progress {
             id,
             order: Arc::new(order),
+            placed_content: None,
+            held_policies: None,
             version: 0,
             books: Books::default(),
             holds: Vec::new(),
@@ -882,6 +888,9 @@ impl Pipeline {
         let (state, at, saved, index) = (m.state, m.at, m.saved, m.index);
         d.next.put(place, Instance { key, state, at, due, facts, saved, index });
         d.changed.insert((place, key));
+        if let Some(order) = m.amended {
+            self.amend(d, *order);
+        }
         for p in m.postings {
             d.post(p);
         }
@@ -919,6 +928,24 @@ impl Pipeline {
         }
         d.asks.extend(m.asks);
         self.stand(&mut d.next);
+    }
+
+    /// Puts another document in the place of the order's own. What the order is found by may depend on it.
+    fn amend(&self, d: &mut Draft, order: Order) {
+        let placed = d.next.placed_content.unwrap_or_else(|| d.next.order.content_hash());
+        d.next.placed_content = Some(placed);
+        d.next.order = Arc::new(order);
+        d.amended = true;
+        for (place, stage) in self.stages.iter().enumerate() {
+            let policy = d.next.policies.get(place).expect("one policy per placement").clone();
+            for i in d.next.region(place).to_vec() {
+                let index = stage.index(i.key, &*i.state, &d.next.order, &*policy);
+                if index != i.index {
+                    d.next.put(place, Instance { index, ..(*i).clone() });
+                    d.changed.insert((place, i.key));
+                }
+            }
+        }
     }
 
     /// Counts what stands where.
@@ -1096,6 +1123,7 @@ impl Pipeline {
             holds: d.holds,
             released: None,
             command: None,
+            amended: d.amended,
         };
         more(&mut entry);
         Decision { disposition, progress: d.next, entry: Some(entry), fires: d.fires }

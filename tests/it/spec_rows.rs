@@ -423,6 +423,7 @@ const SPEC: &[(&str, &str, Is)] = &[
 
 /// Rows of the machines that the tables of the specification do not speak of, and why they are there.
 const BESIDES: &[(&str, &str)] = &[
+    ("order.life: Placed + Amend", "the document of a placed order may be amended (2.11, T26)"),
     ("payment.attempt: Pending + AskAgain", "no state waits for a message that can be lost (R5)"),
     ("payment.attempt: Early + HoldReleased", "an authorisation that was never heard of is gone"),
     ("payment.attempt: Early + HoldExpired", "an authorisation that was never heard of is gone"),

@@ -19,7 +19,7 @@ crate::machine! {
     /// One try to take money on one channel (section 2.2 of the order domain).
     ///
     /// Ranks: 0 a local guess, 1 not final, 2 final and negative, 3 authorised, 4 captured, 5 captured and lost again.
-    pub mod attempt = "payment.attempt" v 2;
+    pub mod attempt = "payment.attempt" v 3;
     policy PaymentPolicy;
     hears Cancelling, GivesBack;
     yields Funded, Collected;
@@ -103,7 +103,7 @@ crate::machine! {
         Closing        + CloseRefused   => Closing / Inquire;
         Closing        + NotThere       => Closing | Closed;
         Holding        + Collect        => Capturing / Capture;
-        Holding        + CaptureAsked   => Capturing / Capture;
+        Holding        + CaptureAsked   => Capturing | Voiding / Capture, Void;
         Holding        + HoldDue        => Capturing | Voiding / Capture, Void;
         Holding        + Release        => Voiding / Void;
         Holding        + Stop           => Voiding / Void;
@@ -877,15 +877,17 @@ where
     until(cx.after_ms(cx.policy().answer_ms), Capturing { what: what.clone(), hold })
 }
 
-/// What may still be captured: no more than is left of the authorisation, and no more than the tender asks.
-fn due(s: &Holding) -> i64 {
-    let asked = s.what().amount_minor.saturating_sub(s.hold().captured_minor);
-    asked.min(s.hold().left())
+/// What may still be captured: no more than is left of the authorisation, and no more than the tender asks, which an
+/// amended order may have made less or taken away.
+fn due<R: Row<M = M>>(s: &Holding, cx: &Cx<'_, R>) -> i64 {
+    let tender = cx.order().tenders().iter().find(|t| t.key == s.what().tender);
+    let asked = s.what().amount_minor.min(tender.map_or(0, |t| t.amount_minor));
+    asked.saturating_sub(s.hold().captured_minor).min(s.hold().left()).max(0)
 }
 
 impl Decide<Collect> for Holding {
     fn decide(&self, c: &Collect, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        let left = due(self);
+        let left = due(self, cx);
         let amount = c.amount_minor.unwrap_or(left);
         if !wanted(cx) {
             return refuse("not_wanted", "the order is not wanted any more");
@@ -901,14 +903,18 @@ impl Decide<Collect> for Holding {
 }
 impl On<CaptureAsked> for Holding {
     fn on(&self, _: &CaptureAsked, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        capture(self.what(), self.hold(), due(self), cx)
+        match due(self, cx) {
+            0 => void(self.what(), self.hold(), cx),
+            left => capture(self.what(), self.hold(), left, cx),
+        }
     }
 }
 impl On<HoldDue> for Holding {
     fn on(&self, _: &HoldDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let wanted = wanted(cx) && matches!(self, Holding::Authorized(_));
-        if wanted && cx.policy().expiring == Expiring::Capture {
-            capture(self.what(), self.hold(), due(self), cx)
+        let left = due(self, cx);
+        if wanted && left > 0 && cx.policy().expiring == Expiring::Capture {
+            capture(self.what(), self.hold(), left, cx)
         } else {
             void(self.what(), self.hold(), cx)
         }

@@ -552,7 +552,7 @@ impl Shop {
         let entries = self.life.disk.journal(&key(order), 1, usize::MAX >> 1).await.unwrap();
         let stored = self.life.disk.load(&key(order)).await.unwrap().unwrap();
         assert_eq!(stored.version, entries.len() as u64, "{order}: the version counts entries");
-        verify(&entries, &stored.head, &stored.progress).unwrap_or_else(|why| panic!("{order}: {why}"));
+        verify(&entries, &stored).unwrap_or_else(|why| panic!("{order}: {why}"));
         entries.iter().map(|e| read_entry(&e.body).unwrap()).collect()
     }
 

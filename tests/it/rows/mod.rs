@@ -1,6 +1,7 @@
 //! Every row of every machine of the physical pipeline is walked here, by a case that says what comes of it: the rows
 //! that fire, what they post, what they want outside, and what they hold.
 
+mod amend;
 mod dispatch;
 mod ends;
 mod journeys;
@@ -64,6 +65,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(dispatch::cases());
     all.extend(refund::cases());
     all.extend(lifecycle::cases());
+    all.extend(amend::cases());
     all
 }
 

@@ -12,7 +12,7 @@ use consign::stage::payment::{
 use consign::stage::refund::{ApproveRefund, CancelRefund, PayOut, ShortBalance, refund};
 use consign::stage::review::{Escalate, Expedite, HandBack, Snooze, SupplyInfo, case};
 
-use super::{cases, dispatch, graphs, lifecycle as life, payment, refund as back, review};
+use super::{amend, cases, dispatch, graphs, lifecycle as life, payment, refund as back, review};
 use crate::support::shop::{Shop, agent, carla, order_in};
 
 /// One of every command of the pipeline, to instance 1.
@@ -39,6 +39,7 @@ pub(super) fn samples() -> Vec<Call> {
         case::M::command(1, supply),
         case::M::command(1, Snooze { token: 1, for_ms: 60_000 }),
         case::M::command(1, Expedite),
+        amend::amend_to(&[("shop", 4000)], &[("card", 4000)]),
         dispatch::pack(),
         dispatch::hand_over(1),
         dispatch::hold("address"),
