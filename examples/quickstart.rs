@@ -36,7 +36,7 @@ async fn main() -> Result<(), Failure> {
     // 184.00 is above 100.00: one person must let it pass before the goods leave.
     let tea = place_and_pay(&engine, "tea-1", &shop).await?;
     until(&engine, &tea, "review.case/1 Queued").await?;
-    engine.command(&tea, anna.clone(), "claim", case::M::command(1, review::Claim)).await?;
+    engine.command(&tea, anna.clone(), "claim", case::M::command(1, review::Claim::default())).await?;
     engine.command(&tea, anna.clone(), "approve", case::M::command(1, review::Approve { token: 1 })).await?;
     until(&engine, &tea, "dispatch.parcel/1 Released").await?;
     engine.command(&tea, shop.clone(), "pack", parcel::M::command(1, dispatch::Pack)).await?;

@@ -16,7 +16,7 @@ use consign::stage::dispatch::{
     parcel,
 };
 use consign::stage::payment::{PaymentPolicy, Start, attempt};
-use consign::stage::review::{self, ReviewPolicy, Tier, case};
+use consign::stage::review::{self, ReviewPolicy, TierPolicy, case};
 use consign::testing::{Fault, FaultPlan, SandboxCarrier, SandboxScorer, VirtualEnv};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -37,7 +37,7 @@ const LAPSED: &str = "sample-0004";
 /// Up to 100.00 nobody looks, up to 500.00 one person, above that two.
 pub(crate) fn review_policy() -> ReviewPolicy {
     ReviewPolicy {
-        tiers: vec![Tier { above_minor: 10_000, approvals: 1 }, Tier { above_minor: 50_000, approvals: 2 }],
+        tiers: TierPolicy::by_amount(&[(10_000, 1), (50_000, 2)]),
         scorer: false,
         sla_ms: NEVER_MS,
         ..ReviewPolicy::default()
@@ -331,7 +331,7 @@ impl Replay<'_> {
     }
 
     async fn claim(&self, key: &OrderKey, by: &Actor) -> Result<u32, String> {
-        self.command(key, by, "", case::M::command(1, review::Claim)).await?;
+        self.command(key, by, "", case::M::command(1, review::Claim::default())).await?;
         match self.case(key).await? {
             Some(case::State::Claimed(s)) => Ok(s.lease.token),
             other => Err(format!("a claimed case stands at {other:?}")),

@@ -267,8 +267,7 @@ impl Figures {
         }
         // An order that was paid and cancelled within a stop has no case; its tier is the one it would have had.
         let approval = started.filter(|_| paid);
-        let tier = reviewed
-            .or_else(|| paid.then(|| crate::drive::review_policy().approvals(p.order.total().minor())));
+        let tier = reviewed.or_else(|| paid.then(|| crate::drive::review_policy().approvals(&p.order)));
         match tier {
             Some(0) => self.tiers.auto += 1,
             Some(1) => self.tiers.one += 1,
@@ -301,20 +300,7 @@ impl Figures {
 }
 
 fn approvals(state: &case::State) -> u32 {
-    match state {
-        case::State::Scoring(s) => s.file.approvals_needed,
-        case::State::AutoApproved(s) => s.file.approvals_needed,
-        case::State::AutoRejected(s) => s.file.approvals_needed,
-        case::State::Queued(s) => s.file.approvals_needed,
-        case::State::Claimed(s) => s.file.approvals_needed,
-        case::State::PendingSecond(s) => s.file.approvals_needed,
-        case::State::InfoRequested(s) => s.file.approvals_needed,
-        case::State::Snoozed(s) => s.file.approvals_needed,
-        case::State::Escalated(s) => s.file.approvals_needed,
-        case::State::Approved(s) => s.file.approvals_needed,
-        case::State::Rejected(s) => s.file.approvals_needed,
-        case::State::Withdrawn(s) => s.file.approvals_needed,
-    }
+    state.file().approvals_needed
 }
 
 fn money(minor: i64) -> String {

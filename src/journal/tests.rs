@@ -28,7 +28,12 @@ struct Book {
 
 impl Book {
     fn place(lines: usize, tenders: u32) -> Self {
-        let review = ReviewPolicy { scorer: false, ..ReviewPolicy::default() };
+        let review = ReviewPolicy {
+            scorer: false,
+            expedites: u32::MAX,
+            expedite_every_ms: 0,
+            ..ReviewPolicy::default()
+        };
         let pipeline = physical(Physical { review, ..Physical::default() }).unwrap();
         let desk = Desk::new(Arc::new(pipeline)).unwrap();
         let mut d = Draft::new("o-1", "EUR", Actor::customer("c-1").unwrap());
@@ -127,7 +132,7 @@ fn entries_fold_to_the_progress_byte_for_byte_at_every_version() {
     book.pay(2);
     book.whole();
     for reviewer in ["anna", "ben"] {
-        book.command(reviewer, case::M::command(1, review::Claim));
+        book.command(reviewer, case::M::command(1, review::Claim::default()));
         book.whole();
         let token = if reviewer == "anna" { 1 } else { 2 };
         book.command(reviewer, case::M::command(1, review::Approve { token }));

@@ -48,6 +48,32 @@ pub struct Order {
     hash: ContentHash,
 }
 
+/// What an order is about: its lines' kinds together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OrderKind {
+    /// Goods only.
+    #[default]
+    Goods,
+    /// Services only.
+    Service,
+    /// Goods and services.
+    Mixed,
+}
+
+impl OrderKind {
+    /// The word: `goods`, `service`, `mixed`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Goods => "goods",
+            Self::Service => "service",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
 /// The SHA-256 of an order's content, worked out when it is first asked for. Equal orders have
 /// equal content, so it adds nothing to a comparison.
 #[derive(Clone, Default)]
@@ -178,6 +204,18 @@ impl Order {
     #[must_use]
     pub fn services_minor(&self) -> i64 {
         parcel::shares(self).1
+    }
+
+    /// Whether it is about goods, services, or both.
+    #[must_use]
+    pub fn kind(&self) -> OrderKind {
+        let goods = self.lines.iter().any(|l| l.kind == LineKind::Goods);
+        let services = self.lines.iter().any(|l| l.kind == LineKind::Service);
+        match (goods, services) {
+            (true, true) => OrderKind::Mixed,
+            (false, true) => OrderKind::Service,
+            (true | false, false) => OrderKind::Goods,
+        }
     }
 
     /// The order as bytes: two orders are equal exactly when these are. They tell a second placing

@@ -67,6 +67,34 @@ fn an_order_says_what_its_draft_said() {
 }
 
 #[test]
+fn what_an_order_says_has_one_hash_and_another_order_has_another() {
+    let one = order(draft());
+    let hash = one.content_hash();
+    assert_eq!(hash, order(draft()).content_hash());
+    let read: Order = serde_json::from_slice(&one.content()).unwrap();
+    assert_eq!(hash, read.content_hash(), "a stored order has the hash it was placed with");
+    let dearer = accepted(|d| {
+        d.lines[0].unit_price_minor += 1;
+        d.total_minor += i64::from(d.lines[0].quantity);
+        d.tenders.clear();
+    });
+    let noted = accepted(|d| {
+        d.attributes.insert("note".into(), "ring twice".into());
+    });
+    assert_ne!(hash, dearer.content_hash());
+    assert_ne!(hash, noted.content_hash());
+}
+
+#[test]
+fn an_order_is_about_goods_or_services_or_both() {
+    let kind = |lines| order(of(lines, vec![], 100)).kind();
+    assert_eq!(kind(vec![Line::goods("a", 1, 100)]), OrderKind::Goods);
+    assert_eq!(kind(vec![Line::service("a", 1, 100)]), OrderKind::Service);
+    assert_eq!(kind(vec![Line::service("a", 1, 60), Line::goods("b", 1, 40)]), OrderKind::Mixed);
+    assert_eq!(OrderKind::Mixed.name(), "mixed");
+}
+
+#[test]
 fn tenders_are_numbered_from_one_in_the_order_of_the_draft() {
     let order = order(draft());
     let tenders: Vec<_> =

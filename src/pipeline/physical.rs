@@ -2,13 +2,13 @@
 
 use super::build::{BuildFaults, Pipeline, pipeline};
 use super::giving;
-use super::lifecycle::{LifePolicy, TurnedDown, Unfillable, lifecycle};
+use super::lifecycle::{Amended, LifePolicy, TurnedDown, Unfillable, lifecycle};
 use crate::id::Key;
 use crate::stage::dispatch::{CannotFill, DispatchPolicy, NeedsCapture, parcel};
 use crate::stage::payment::{CaptureAsked, MoneyBack, PaymentPolicy, attempt};
 use crate::stage::proof::{Approved, OweBack, ToCapture};
 use crate::stage::refund::{Begin, RefundPolicy, refund};
-use crate::stage::review::{ReviewPolicy, TurnDown, case};
+use crate::stage::review::{self, ReviewPolicy, TurnDown, case};
 
 /// The policies of [`physical`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +41,9 @@ pub fn physical(p: Physical) -> Result<Pipeline, BuildFaults> {
         .route_across::<OweBack, refund::M, Begin>(giving::owe_back)
         .route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {
             view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
+        })
+        .route::<Amended, case::M, review::Amended>(|ask, view| {
+            view.instances().map(|(key, _)| (key, review::Amended { by: ask.by.clone() })).collect()
         })
         .route::<TurnDown, lifecycle::M, TurnedDown>(|ask, _| {
             vec![(Key(1), TurnedDown { reason: ask.reason.clone() })]

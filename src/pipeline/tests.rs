@@ -53,7 +53,7 @@ fn an_order_is_paid_reviewed_dispatched_delivered_and_earned_in_pure_steps() {
     };
     let a = answer(&o, paid.into());
     assert_eq!(step(&mut o, a), "payment.attempt:Captured review.case:Scoring");
-    let a = answer(&o, review::Scored { score: 3, reasons: vec![] }.into());
+    let a = answer(&o, review::Scored::of(3).into());
     assert_eq!(step(&mut o, a), "review.case:AutoApproved dispatch.parcel:Reserving");
     let a = answer(&o, dispatch::InStock.into());
     assert_eq!(step(&mut o, a), "dispatch.parcel:Released");

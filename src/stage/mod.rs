@@ -12,7 +12,7 @@ pub mod review;
 macro_rules! shared {
     ($group:ident . $field:ident : $ty:ty = $($state:ident)|+) => {
         impl $group {
-            fn $field(&self) -> &$ty {
+            pub(super) fn $field(&self) -> &$ty {
                 match self { $(Self::$state(s) => &s.$field),+ }
             }
         }

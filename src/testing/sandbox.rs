@@ -686,7 +686,7 @@ impl RiskScorer for SandboxScorer {
     async fn score(&self, _: Score, ticket: &Ticket) -> Answer<Score> {
         let held = lock(&self.scores).get(ticket.order.order.as_str()).copied();
         match held.or(self.default) {
-            Some(score) => Reply::Done(Scored { score, reasons: Vec::new() }.into()),
+            Some(score) => Reply::Done(Scored::of(score).into()),
             None => Reply::Unknown("the scorer does not answer".to_owned()),
         }
     }

@@ -14,6 +14,7 @@ mod names_and_versions;
 #[allow(dead_code)]
 #[path = "../../examples/replay/data.rs"]
 mod replay_data;
+mod review;
 mod rows;
 mod spec_rows;
 mod support;

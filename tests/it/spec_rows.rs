@@ -195,7 +195,7 @@ const SPEC: &[(&str, &str, Is)] = &[
     (
         "2.4",
         "Rejected | appeal, resubmit | Reopened -> Queued",
-        Not("later: appeals; a rejected order is cancelled and its money goes back at once"),
+        By(&["review.case: Appealable + Appeal", "review.case: Appealable + AppealDue"]),
     ),
     (
         "2.4",
@@ -204,12 +204,18 @@ const SPEC: &[(&str, &str, Is)] = &[
             "review.case: LetPass + RiskNotice",
             "review.case: OpenCase + RiskNotice",
             "review.case: Scoring + RiskNotice",
+            "review.case: Appealable + RiskNotice",
         ]),
     ),
     (
         "2.4",
         "editing a reviewed order invalidates the approval",
-        Not("later: edits; a document does not change after it is placed"),
+        By(&[
+            "review.case: LetPass + Amended",
+            "review.case: OpenCase + Amended",
+            "review.case: Scoring + Amended",
+            "review.case: Appealable + Amended",
+        ]),
     ),
     (
         "2.5",
@@ -429,6 +435,10 @@ const BESIDES: &[(&str, &str)] = &[
     ("payment.attempt: Early + HoldExpired", "an authorisation that was never heard of is gone"),
     ("payment.attempt: Capturing + AnswerDue", "no state waits for a message that can be lost (R5)"),
     ("payment.attempt: Negative + Authorised", "an authorisation that nobody wants is released"),
+    ("review.case: Live + Contribute", "who did work on an order may be barred from approving it (I23)"),
+    ("review.case: Ended + Contribute", "the same, after the decision: the journal has who did what"),
+    ("review.case: Decided + SecondLook", "sampling of decisions (M12)"),
+    ("review.case: Ended + Label", "outcome labels (1b)"),
     ("dispatch.parcel: Released + PackDue", "no state waits for ever (R5)"),
     ("dispatch.parcel: ReadyToHandOver + Booked", "the label"),
     ("dispatch.parcel: ReadyToHandOver + BookingRefused", "the label"),

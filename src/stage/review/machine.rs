@@ -1,34 +1,42 @@
 //! One review case.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::policy::{OnLapse, ReviewPolicy};
-use crate::clock::Timestamp;
+use super::content::Content;
+use super::file::{File, Lease, OutcomeLabel};
+use super::policy::ReviewPolicy;
+use super::tier::Verdict;
 use crate::id::{Actor, Key};
 use crate::machine::{
-    Answer, AskedBy, Cx, Decide, Evidence, Fold, Goto, Next, On, Opens, Refusal, Row, View, stay, to, until,
+    AskedBy, Cx, Deadline, EmittedBy, Evidence, Fold, Goto, Life, MayStay, Next, On, Opens, Row, View, stay,
+    to, until,
 };
 use crate::money::Money;
+use crate::order::OrderKind;
 use crate::stage::proof::{Approved as Passed, Cancelling, Funded, ToCapture, ToDispatch};
 use crate::stage::{data, guesses, plain, shared};
 
 crate::machine! {
     /// A review case (section 2.4 of the order domain), opened when the money is there.
-    pub mod case = "review.case" v 1;
+    pub mod case = "review.case" v 2;
     policy ReviewPolicy;
     needs Funded;
     hears Cancelling;
     yields Passed<ToDispatch>, Passed<ToCapture>;
+    index "review.queue", "review.free", "review.second_look";
     effects {
         Score (repeat) => done Scored | Banned, declined ScoreRefused, unknown ScoreLost, exhausted ScoreGaveUp;
     }
     asks { TurnDown }
     opens { Enter }
     inputs {
-        command Claim, HandBack, Approve, Reject, Escalate, RequestInfo, SupplyInfo, Snooze, Expedite;
+        command Claim, HandBack, Approve, Reject, Escalate, RequestInfo, SupplyInfo, Snooze, Expedite, Contribute,
+                Appeal, SecondLook, Label;
         outcome ScoreLost @0, ScoreGaveUp @0, ScoreRefused @0, Scored @1, Banned @1, RiskNotice @2;
-        timer   ScoreDue, LeaseDue, SlaDue, InfoDue, WakeDue;
-        signal  Enter (on granted), Stop (on granted Cancelling);
+        timer   ScoreDue, LeaseDue, SlaDue, InfoDue, WakeDue, AppealDue;
+        signal  Enter (on granted), Stop (on granted Cancelling), Amended;
     }
     states {
         Scoring: busy(ScoreDue) @0,
@@ -40,6 +48,7 @@ crate::machine! {
         InfoRequested: wait(InfoDue) @1,
         Snoozed: wait(WakeDue, SlaDue) @1,
         Escalated: wait(SlaDue) @1,
+        Appealable: wait(AppealDue) @1,
         Approved: done @1,
         Rejected: fail @2,
         Withdrawn: fail @2,
@@ -48,28 +57,32 @@ crate::machine! {
         Waiting  = Queued | Escalated | PendingSecond;
         OpenCase = Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed;
         AtRisk   = Queued | PendingSecond | Escalated;
-        Live     = Scoring | Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed;
+        Live     = Scoring | Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed | Appealable;
         LetPass  = AutoApproved | Approved;
+        Refused  = AutoRejected | Rejected | Withdrawn;
+        Decided  = AutoApproved | Approved | AutoRejected | Rejected;
         Ended    = AutoApproved | Approved | AutoRejected | Rejected | Withdrawn;
     }
     rows {
         New           + Enter        => Scoring | AutoApproved | Queued / Score;
-        Scoring       + Scored       => AutoApproved | Queued;
+        Scoring       + Scored       => AutoApproved | AutoRejected | Queued ? TurnDown;
         Scoring       + Banned       => AutoRejected ? TurnDown;
         Scoring       + ScoreRefused => Queued;
         Scoring       + ScoreLost    => Queued;
         Scoring       + ScoreGaveUp  => Queued;
-        Scoring       + ScoreDue     => Queued;
+        Scoring       + ScoreDue     => Queued | AutoRejected ? TurnDown;
         Waiting       + Claim        => Claimed;
         Claimed       + HandBack     => Queued;
         Claimed       + LeaseDue     => Queued;
         Claimed       + Approve      => Approved | PendingSecond;
-        Claimed       + Reject       => Rejected ? TurnDown;
+        Claimed       + Reject       => Rejected | Appealable ? TurnDown;
         PendingSecond + Approve      => Approved | PendingSecond;
-        PendingSecond + Reject       => Rejected ? TurnDown;
+        PendingSecond + Reject       => Rejected | Appealable ? TurnDown;
         Claimed       + RequestInfo  => InfoRequested;
-        InfoRequested + SupplyInfo   => Queued;
-        InfoRequested + InfoDue      => Rejected | Escalated ? TurnDown;
+        InfoRequested + SupplyInfo   => Queued | Scoring / Score;
+        InfoRequested + InfoDue      => Rejected | Appealable | Escalated ? TurnDown;
+        Appealable    + Appeal       => Queued;
+        Appealable    + AppealDue    => Rejected ? TurnDown;
         Claimed       + Escalate     => Escalated;
         Queued        + Escalate     => Escalated;
         AtRisk        + SlaDue       => Escalated;
@@ -78,62 +91,31 @@ crate::machine! {
         Snoozed       + WakeDue      => Queued;
         Snoozed       + SlaDue       => Escalated;
         OpenCase      + Expedite     => Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed;
-        LetPass       + RiskNotice   => Queued;
+        LetPass       + RiskNotice   => Queued | AutoApproved | Approved;
         OpenCase      + RiskNotice   => Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed;
         Scoring       + RiskNotice   => Scoring;
+        Appealable    + RiskNotice   => Appealable;
+        Live          + Contribute   => Scoring | Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed
+                                      | Appealable;
+        Ended         + Contribute   => AutoApproved | Approved | AutoRejected | Rejected | Withdrawn;
+        Decided       + SecondLook   => AutoApproved | Approved | AutoRejected | Rejected;
+        Ended         + Label        => AutoApproved | Approved | AutoRejected | Rejected | Withdrawn;
+        Scoring       + Amended      => Scoring | Queued / Score;
+        OpenCase      + Amended      => Scoring | Queued / Score;
+        LetPass       + Amended      => Scoring | AutoApproved | Queued / Score;
+        Appealable    + Amended      => Queued;
         Live          + Stop         => Withdrawn;
     }
     ignore {
-        Live + Enter; Ended + Enter; Ended + Stop;
+        Live + Enter; Ended + Enter; Ended + Stop; Refused + Amended;
     }
-}
-
-/// What a case knows; kept from state to state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct File {
-    /// How many people must approve.
-    pub approvals_needed: u32,
-    /// Who has.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub approved_by: Vec<Actor>,
-    /// The tier it waits in; escalation raises it.
-    #[serde(default)]
-    pub tier: u32,
-    /// Raised by `Expedite`; orders within a tier only.
-    #[serde(default)]
-    pub priority: u32,
-    /// How often it was claimed: the fencing token of the newest lease.
-    #[serde(default)]
-    pub claims: u32,
-    /// The score, from 0 to 100, once there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub score: Option<u8>,
-    /// Why, in words for people: rules that spoke, notes of reviewers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<String>,
-    /// When it must be decided.
-    pub due_at: Timestamp,
-    /// Whether it was let pass before and came back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub reopened: bool,
-}
-
-/// A claim on a case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Lease {
-    /// Who holds it.
-    pub actor: Actor,
-    /// The fencing token that a decision must carry.
-    pub token: u32,
-    /// Until when.
-    pub until: Timestamp,
 }
 
 data! {
     /// The scorer was asked.
     Scoring { /** What it knows. */ file: File }
     /// The fast lane let it pass.
-    AutoApproved { /** What it knows. */ file: File }
+    AutoApproved { /** What it knows. */ file: File, /** What it let pass. */ content: Content }
     /// A hard rule refused it.
     AutoRejected { /** What it knows. */ file: File }
     /// Waits for a reviewer.
@@ -152,8 +134,10 @@ data! {
     Snoozed { /** What it knows. */ file: File }
     /// Waits one tier higher.
     Escalated { /** What it knows. */ file: File }
+    /// Refused by a person, or by the customer's silence, who may still appeal. The order waits.
+    Appealable { /** What it knows. */ file: File, /** Why. */ reason: String }
     /// People let it pass.
-    Approved { /** What it knows. */ file: File }
+    Approved { /** What it knows. */ file: File, /** What they let pass. */ content: Content }
     /// A person, or the customer's silence, refused it.
     Rejected { /** What it knows. */ file: File, /** Why. */ reason: String }
     /// The order was cancelled first.
@@ -173,11 +157,32 @@ data! {
     SupplyInfo { /** The answer, or a reference to it. */ answer: String }
     /// Puts it off.
     Snooze { /** The lease's token. */ token: u32, /** For how long. */ for_ms: u64 }
+    /// Tells of work that somebody did on the order: it is in the journal under their name, and where the policy says
+    /// that such work bars from approving, it does.
+    Contribute { /** Which kind of work: `offer`. */ work: String }
+    /// Asks for a rejected case to be looked at anew, by somebody else.
+    Appeal { /** Why. */ reason: String }
+    /// Says whether somebody who did not decide would have decided the same.
+    SecondLook { /** Whether. */ agrees: bool, /** Why. */ note: String }
+    /// Says what a decision turned out to be worth.
+    Label { /** What. */ label: OutcomeLabel, /** By what it shows. */ note: String }
 
     /// Asks for the risk score of an order.
-    Score { /** The order's total. */ total: Money }
-    /// The score.
-    Scored { /** From 0 (harmless) to 100. */ score: u8, /** Why. */ reasons: Vec<String> }
+    Score {
+        /** The order's total. */ total: Money,
+        /** Goods, services, or both. */
+        #[serde(default, skip_serializing_if = "goods")] kind: OrderKind,
+        /** The industry; empty when the order names none. */
+        #[serde(default, skip_serializing_if = "String::is_empty")] industry: String,
+        /** The category; empty when the order names none. */
+        #[serde(default, skip_serializing_if = "String::is_empty")] category: String,
+        /** Texts of the customer's, by attribute. */
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] texts: BTreeMap<String, String>,
+        /** What the order says of the customer's history. */
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")] history: BTreeMap<String, i64>,
+        /** Which rules to apply, by [`RuleSet::id`](super::RuleSet::id); empty when there are none. */
+        #[serde(default, skip_serializing_if = "String::is_empty")] rules: String,
+    }
     /// A hard rule forbids it.
     Banned { /** Which. */ rule: String }
     /// The scorer refuses to answer.
@@ -189,25 +194,77 @@ data! {
     /// New risk evidence: a fraud notice, an alert of the channel.
     RiskNotice { /** Whose, and which. */ notice: String }
 
+    /// The order says something else from here on.
+    Amended { /** Who amended it. */ by: Actor }
+
     /// Asks for the order to be turned down.
     TurnDown { /** The case. */ case: Key, /** Why. */ reason: String }
 }
 
+/// Takes a case for a while.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// What the reviewer is able to do, as the host knows it now: a fact that is journaled with the claim.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
+}
+
+/// The score.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// From 0 (harmless) to 100.
+    pub score: u8,
+    /// Why.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// The tier that rules ask for at least; 0 when none does.
+    #[serde(default, skip_serializing_if = "zero")]
+    pub tier: u32,
+    /// What the scorer knows of the customer's history. It counts before what the order says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub history: BTreeMap<String, i64>,
+    /// Which rules were applied, by [`RuleSet::id`](super::RuleSet::id); empty when none were.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules: String,
+}
+
+impl Scored {
+    /// A score, from 0 (harmless) to 100, and nothing else.
+    #[must_use]
+    pub fn of(score: u8) -> Self {
+        Self { score, ..Self::default() }
+    }
+
+    /// The same for a reason more.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reasons.push(reason.into());
+        self
+    }
+}
+
+fn goods(kind: &OrderKind) -> bool {
+    *kind == OrderKind::Goods
+}
+fn zero(n: &u32) -> bool {
+    *n == 0
+}
+
 plain! {
-    /// Takes a case for a while.
-    Claim,
     /// Raises the priority; skips no check.
     Expedite,
     /// The scorer's time is over.
     ScoreDue,
     /// The reviewer's time is over.
     LeaseDue,
-    /// The time to decide is over.
+    /// The time to decide is running short, or over.
     SlaDue,
     /// The customer's time is over.
     InfoDue,
     /// Time to look again.
     WakeDue,
+    /// The time to appeal is over.
+    AppealDue,
     /// The order enters review.
     Enter,
     /// The order is on its way out.
@@ -222,20 +279,38 @@ impl Evidence for RiskNotice {
     }
 }
 
-use case::{AtRisk, LetPass, Live, M, New, OpenCase, State, Waiting};
+use case::{AtRisk, Decided, Ended, LetPass, Live, M, New, OpenCase, State, Waiting};
 
 shared!(Waiting.file: File = Queued | Escalated | PendingSecond);
 shared!(AtRisk.file: File = Queued | PendingSecond | Escalated);
 shared!(LetPass.file: File = AutoApproved | Approved);
-shared!(Live.file: File = Scoring | Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed);
+shared!(
+    Live.file: File =
+        Scoring | Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed | Appealable
+);
+shared!(Decided.file: File = AutoApproved | Approved | AutoRejected | Rejected);
 
-impl File {
-    fn because(&self, reason: impl Into<String>) -> File {
-        let mut file = self.clone();
-        file.reasons.push(reason.into());
-        file
-    }
+/// The same state with its file changed, and the instants as they were.
+macro_rules! same {
+    ($name:ident, $group:ident = $($state:ident)|+) => {
+        pub(super) fn $name<R>(s: &$group, change: impl FnOnce(&mut File)) -> Next<R>
+        where
+            R: Row<M = M, From = $group> $(+ Goto<$state>)+,
+            R::Class: MayStay,
+        {
+            let mut s = s.clone();
+            match &mut s { $($group::$state(x) => change(&mut x.file)),+ }
+            match s { $($group::$state(x) => stay(x)),+ }
+        }
+    };
 }
+same!(same_open, OpenCase = Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed);
+same!(
+    same_live,
+    Live = Scoring | Queued | Escalated | PendingSecond | Claimed | InfoRequested | Snoozed | Appealable
+);
+same!(same_decided, Decided = AutoApproved | Approved | AutoRejected | Rejected);
+same!(same_ended, Ended = AutoApproved | Approved | AutoRejected | Rejected | Withdrawn);
 
 impl Opens<Enter, M> for New {
     fn keys(view: &View<'_, M>) -> Vec<Key> {
@@ -243,62 +318,147 @@ impl Opens<Enter, M> for New {
     }
 }
 
-fn due<R: Row<M = M>>(file: &File, cx: &Cx<'_, R>) -> crate::machine::Deadline {
-    cx.at(file.due_at).unwrap_or_else(|_| cx.after_ms(cx.policy().sla_ms))
+/// When the clock speaks next: at the part of the time after which the case is at risk, or at its end.
+pub(super) fn clock<R: Row<M = M>>(file: &File, cx: &Cx<'_, R>) -> Deadline {
+    let all = cx.policy().sla_of(file.tier);
+    let rest = all.saturating_mul(u64::from(100_u8.saturating_sub(cx.policy().at_risk_percent))) / 100;
+    let rest = if file.at_risk { 0 } else { rest };
+    cx.at(file.due_at.saturating_sub(std::time::Duration::from_millis(rest)))
+        .unwrap_or_else(|_| cx.after_ms(1))
 }
 
-fn queue<R: Goto<Queued> + Row<M = M>>(file: File, cx: &Cx<'_, R>) -> Next<R> {
-    until(due(&file, cx), Queued { file })
+/// A new time to decide, from now.
+pub(super) fn wind_up<R: Row<M = M>>(file: &mut File, cx: &Cx<'_, R>) {
+    file.due_at = cx.after_ms(cx.policy().sla_of(file.tier)).instant();
+    file.at_risk = false;
+}
+
+pub(super) fn queue<R: Goto<Queued> + Row<M = M>>(file: File, cx: &Cx<'_, R>) -> Next<R> {
+    until(clock(&file, cx), Queued { file })
+}
+
+/// Whether this decision is looked at a second time.
+pub(super) fn sampled<R: Row<M = M>>(mut file: File, cx: &Cx<'_, R>) -> File {
+    file.second_look = cx.policy().samples(cx.order().id());
+    file
+}
+
+pub(super) fn score<R: Goto<Scoring> + Row<M = M>>(mut file: File, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    Score: EmittedBy<R>,
+{
+    let (order, policy) = (cx.order(), cx.policy());
+    let nth = file.scorings;
+    file.scorings = nth.saturating_add(1);
+    cx.want_nth(
+        nth,
+        Score {
+            total: order.total(),
+            kind: order.kind(),
+            industry: policy.seen.industry_of(order).to_owned(),
+            category: policy.seen.category_of(order).to_owned(),
+            texts: policy.seen.texts_of(order),
+            history: policy.seen.history_of(order),
+            rules: if policy.rules.is_empty() { String::new() } else { policy.rules.id() },
+        },
+    );
+    until(cx.after_ms(policy.score_ms), Scoring { file })
+}
+
+fn refused_by_rule<R: Goto<AutoRejected> + Row<M = M>>(file: &File, rule: &str, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    TurnDown: AskedBy<R>,
+{
+    let reason = format!("rule {rule}");
+    cx.ask(TurnDown { case: cx.key(), reason: reason.clone() });
+    to(AutoRejected { file: sampled(file.because(reason), cx) })
+}
+
+fn let_pass<R: Goto<AutoApproved> + Row<M = M>>(file: File, cx: &Cx<'_, R>) -> Next<R> {
+    to(AutoApproved { file: sampled(file, cx), content: Content::of(cx.order()) })
+}
+
+/// Brings a case before the tables of the policy: the tier, and whether they refuse it without a score.
+fn weigh<R: Row<M = M>>(file: &mut File, cx: &Cx<'_, R>) -> bool {
+    let (order, policy) = (cx.order(), cx.policy());
+    let history = policy.seen.history_of(order);
+    let verdict = policy.tiers.decide(&file.facts(order, policy, &history));
+    if let Verdict::Tier { tier, rules } = &verdict {
+        file.at_least(*tier, policy);
+        for rule in rules {
+            file.note_once(rule);
+        }
+    }
+    wind_up(file, cx);
+    matches!(verdict, Verdict::Refused { .. })
+}
+
+/// Asks the scorer; or nobody, where the tables refuse the order anyway. The refusal is a step of its own: what came in
+/// with this one goes back in that one.
+fn score_or_refuse<R: Goto<Scoring> + Row<M = M>>(file: File, refused: bool, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    Score: EmittedBy<R>,
+{
+    if refused { until(cx.after_ms(1), Scoring { file }) } else { score(file, cx) }
 }
 
 impl On<Enter> for New {
     fn on(&self, _: &Enter, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let total = cx.order().total();
-        let needed = cx.policy().approvals(total.minor());
-        let file = File {
-            approvals_needed: needed,
-            tier: needed,
-            due_at: cx.after_ms(cx.policy().sla_ms).instant(),
-            ..File::default()
-        };
-        if cx.policy().scorer {
-            cx.want(Score { total });
-            until(cx.after_ms(cx.policy().score_ms), Scoring { file })
-        } else if needed == 0 {
-            to(AutoApproved { file })
+        let mut file = File::default();
+        let refused = weigh(&mut file, cx);
+        if refused || cx.policy().scorer {
+            score_or_refuse(file, refused, cx)
         } else {
-            queue(file, cx)
+            without_scorer(file, cx)
         }
+    }
+}
+
+/// No scorer is asked: the tables alone decide. Rules that nobody applies let nothing pass.
+fn without_scorer<R: Goto<AutoApproved> + Goto<Queued> + Row<M = M>>(file: File, cx: &Cx<'_, R>) -> Next<R> {
+    if !cx.policy().rules.is_empty() {
+        unscored(&file, "no scorer applies the rules".to_owned(), cx)
+    } else if file.approvals_needed == 0 {
+        let_pass(file, cx)
+    } else {
+        queue(file, cx)
     }
 }
 impl On<Scored> for Scoring {
     fn on(&self, e: &Scored, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let by_score = if e.score >= cx.policy().high_score {
-            2
-        } else {
-            u32::from(e.score >= cx.policy().medium_score)
-        };
+        let (order, policy) = (cx.order(), cx.policy());
         let mut file = self.file.clone();
         file.score = Some(e.score);
-        file.reasons.extend(e.reasons.iter().cloned());
-        file.approvals_needed = file.approvals_needed.max(by_score);
-        file.tier = file.tier.max(by_score);
-        if file.approvals_needed == 0 { to(AutoApproved { file }) } else { queue(file, cx) }
+        for reason in &e.reasons {
+            file.note(reason);
+        }
+        let mut history = policy.seen.history_of(order);
+        history.extend(e.history.iter().map(|(fact, n)| (fact.clone(), *n)));
+        match policy.tiers.decide(&file.facts(order, policy, &history)) {
+            Verdict::Refused { rule } => return refused_by_rule(&file, &rule, cx),
+            Verdict::Tier { tier, rules } => {
+                for rule in &rules {
+                    file.note_once(rule);
+                }
+                file.at_least(tier.max(e.tier), policy);
+            }
+        }
+        if !policy.rules.is_empty() && e.rules != policy.rules.id() {
+            return unscored(&file, "the rules were not applied".to_owned(), cx);
+        }
+        if file.approvals_needed == 0 { let_pass(file, cx) } else { queue(file, cx) }
     }
 }
 impl On<Banned> for Scoring {
     fn on(&self, e: &Banned, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let reason = format!("rule {}", e.rule);
-        cx.ask(TurnDown { case: cx.key(), reason: reason.clone() });
-        to(AutoRejected { file: self.file.because(reason) })
+        refused_by_rule(&self.file, &e.rule, cx)
     }
 }
 
-/// The scorer did not answer: at least one person decides.
+/// Nothing scored it: at least one person decides.
 fn unscored<R: Goto<Queued> + Row<M = M>>(file: &File, why: String, cx: &Cx<'_, R>) -> Next<R> {
     let mut file = file.because(why);
-    file.approvals_needed = file.approvals_needed.max(1);
-    file.tier = file.tier.max(1);
+    file.at_least(cx.policy().unscored_tier.max(1), cx.policy());
     queue(file, cx)
 }
 impl On<ScoreRefused> for Scoring {
@@ -318,248 +478,150 @@ impl On<ScoreGaveUp> for Scoring {
 }
 impl On<ScoreDue> for Scoring {
     fn on(&self, _: &ScoreDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        unscored(&self.file, "no score in time".to_owned(), cx)
-    }
-}
-impl Decide<Claim> for Waiting {
-    fn decide(&self, _: &Claim, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        may_decide(self.file(), cx)?;
-        let mut file = self.file().clone();
-        file.claims = file.claims.saturating_add(1);
-        let until_at = cx.after_ms(cx.policy().lease_ms);
-        let lease = Lease { actor: cx.by().clone(), token: file.claims, until: until_at.instant() };
-        Ok(until((until_at, due(&file, cx)), Claimed { file, lease }))
-    }
-}
-
-/// Four eyes: not who placed the order, and not who approved it already.
-fn may_decide<R: Row<M = M>>(file: &File, cx: &Cx<'_, R>) -> Result<(), Refusal> {
-    let by = cx.by();
-    if file.approved_by.contains(by) || cx.order().placed_by() == by {
-        return Err(Refusal {
-            code: "four_eyes",
-            detail: format!("{by} placed the order or has approved it already"),
-        });
-    }
-    Ok(())
-}
-
-impl Claimed {
-    /// A decision counts only with the newest token, from the person who holds it.
-    fn fenced<R: Row<M = M>>(&self, token: u32, cx: &Cx<'_, R>) -> Result<(), Refusal> {
-        if self.lease.token != token || self.lease.actor != *cx.by() {
-            return Err(Refusal {
-                code: "stale_lease",
-                detail: format!("token {token} of {}; held by {}", cx.by(), self.lease.actor),
-            });
-        }
-        Ok(())
-    }
-}
-
-impl Decide<HandBack> for Claimed {
-    fn decide(&self, c: &HandBack, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.fenced(c.token, cx)?;
-        Ok(queue(self.file.clone(), cx))
-    }
-}
-impl On<LeaseDue> for Claimed {
-    fn on(&self, _: &LeaseDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        queue(self.file.clone(), cx)
-    }
-}
-impl Decide<Approve> for Claimed {
-    fn decide(&self, c: &Approve, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.fenced(c.token, cx)?;
-        approve(&self.file, cx)
-    }
-}
-fn approve<R: Goto<Approved> + Goto<PendingSecond> + Row<M = M>>(file: &File, cx: &Cx<'_, R>) -> Answer<R> {
-    may_decide(file, cx)?;
-    let mut file = file.clone();
-    file.approved_by.push(cx.by().clone());
-    let have = u32::try_from(file.approved_by.len()).unwrap_or(u32::MAX);
-    if have >= file.approvals_needed {
-        Ok(to(Approved { file }))
-    } else {
-        Ok(until(due(&file, cx), PendingSecond { file }))
-    }
-}
-impl Decide<Approve> for PendingSecond {
-    fn decide(&self, _: &Approve, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        approve(&self.file, cx)
-    }
-}
-
-fn reject<R: Goto<Rejected> + Row<M = M>>(file: &File, reason: &str, cx: &mut Cx<'_, R>) -> Next<R>
-where
-    TurnDown: AskedBy<R>,
-{
-    cx.ask(TurnDown { case: cx.key(), reason: reason.to_owned() });
-    to(Rejected { file: file.clone(), reason: reason.to_owned() })
-}
-impl Decide<Reject> for Claimed {
-    fn decide(&self, c: &Reject, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.fenced(c.token, cx)?;
-        Ok(reject(&self.file, &c.reason, cx))
-    }
-}
-impl Decide<Reject> for PendingSecond {
-    fn decide(&self, c: &Reject, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        may_decide(&self.file, cx)?;
-        Ok(reject(&self.file, &c.reason, cx))
-    }
-}
-impl Decide<RequestInfo> for Claimed {
-    fn decide(&self, c: &RequestInfo, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.fenced(c.token, cx)?;
-        let left = self.file.due_at.since(cx.now());
-        Ok(until(
-            cx.after_ms(cx.policy().info_ms),
-            InfoRequested {
-                file: self.file.clone(),
-                question: c.question.clone(),
-                left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            },
-        ))
-    }
-}
-impl Decide<SupplyInfo> for InfoRequested {
-    fn decide(&self, c: &SupplyInfo, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        let mut file = self.file.because(format!("information: {}", c.answer));
-        file.due_at = cx.after_ms(self.left_ms).instant();
-        Ok(queue(file, cx))
-    }
-}
-
-fn escalate<R: Goto<Escalated> + Row<M = M>>(file: &File, why: &str, cx: &Cx<'_, R>) -> Next<R> {
-    let mut file = file.because(why);
-    file.tier = file.tier.saturating_add(1);
-    let at = cx.after_ms(cx.policy().sla_ms);
-    file.due_at = at.instant();
-    until(at, Escalated { file })
-}
-impl On<InfoDue> for InfoRequested {
-    fn on(&self, _: &InfoDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        match cx.policy().on_info_lapse {
-            OnLapse::Reject => reject(&self.file, "incomplete", cx),
-            OnLapse::Escalate => escalate(&self.file, "no information came", cx),
+        let (order, policy) = (cx.order(), cx.policy());
+        let history = policy.seen.history_of(order);
+        match policy.tiers.decide(&self.file.facts(order, policy, &history)) {
+            Verdict::Refused { rule } => refused_by_rule(&self.file, &rule, cx),
+            Verdict::Tier { .. } => unscored(&self.file, "no score in time".to_owned(), cx),
         }
     }
 }
-impl Decide<Escalate> for Claimed {
-    fn decide(&self, c: &Escalate, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.fenced(self.lease.token, cx)?;
-        Ok(escalate(&self.file, &c.reason, cx))
-    }
-}
-impl Decide<Escalate> for Queued {
-    fn decide(&self, c: &Escalate, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        Ok(escalate(&self.file, &c.reason, cx))
-    }
-}
-impl On<SlaDue> for AtRisk {
-    fn on(&self, _: &SlaDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        escalate(self.file(), "waited too long", cx)
-    }
-}
-impl On<SlaDue> for Claimed {
-    fn on(&self, _: &SlaDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        // Somebody is at it: the lease decides when it goes back.
-        let mut file = self.file.because("decided late");
-        let next = cx.after_ms(cx.policy().sla_ms);
-        file.due_at = next.instant();
-        let lease = cx.at(self.lease.until).unwrap_or_else(|_| cx.after_ms(1));
-        until((lease, next), Claimed { file, lease: self.lease.clone() })
-    }
-}
-impl Decide<Snooze> for Claimed {
-    fn decide(&self, c: &Snooze, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.fenced(c.token, cx)?;
-        let at = (cx.after_ms(c.for_ms), due(&self.file, cx));
-        Ok(until(at, Snoozed { file: self.file.clone() }))
-    }
-}
-impl On<WakeDue> for Snoozed {
-    fn on(&self, _: &WakeDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        queue(self.file.clone(), cx)
-    }
-}
-impl On<SlaDue> for Snoozed {
-    fn on(&self, _: &SlaDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        escalate(&self.file, "waited too long", cx)
-    }
-}
-
-/// The same state with its file changed, and the instants as they were.
-fn same<R>(s: &OpenCase, change: impl FnOnce(&mut File)) -> Next<R>
-where
-    R: Row<M = M, From = OpenCase>
-        + Goto<Queued>
-        + Goto<Escalated>
-        + Goto<PendingSecond>
-        + Goto<Claimed>
-        + Goto<InfoRequested>
-        + Goto<Snoozed>,
-    R::Class: crate::machine::MayStay,
-{
-    let mut s = s.clone();
-    match &mut s {
-        OpenCase::Queued(x) => change(&mut x.file),
-        OpenCase::Escalated(x) => change(&mut x.file),
-        OpenCase::PendingSecond(x) => change(&mut x.file),
-        OpenCase::Claimed(x) => change(&mut x.file),
-        OpenCase::InfoRequested(x) => change(&mut x.file),
-        OpenCase::Snoozed(x) => change(&mut x.file),
-    }
+pub(super) fn open_file(s: &OpenCase) -> &File {
     match s {
-        OpenCase::Queued(x) => stay(x),
-        OpenCase::Escalated(x) => stay(x),
-        OpenCase::PendingSecond(x) => stay(x),
-        OpenCase::Claimed(x) => stay(x),
-        OpenCase::InfoRequested(x) => stay(x),
-        OpenCase::Snoozed(x) => stay(x),
+        OpenCase::Queued(s) => &s.file,
+        OpenCase::Escalated(s) => &s.file,
+        OpenCase::PendingSecond(s) => &s.file,
+        OpenCase::Claimed(s) => &s.file,
+        OpenCase::InfoRequested(s) => &s.file,
+        OpenCase::Snoozed(s) => &s.file,
     }
 }
-impl Decide<Expedite> for OpenCase {
-    fn decide(&self, _: &Expedite, _: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        Ok(same(self, |file| file.priority = file.priority.saturating_add(1)))
+impl On<RiskNotice> for Scoring {
+    fn on(&self, e: &RiskNotice, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let mut file = self.file.because(e.notice.clone());
+        file.at_least(1, cx.policy());
+        stay(Scoring { file })
     }
 }
 impl On<RiskNotice> for OpenCase {
     fn on(&self, e: &RiskNotice, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        same(self, |file| file.reasons.push(e.notice.clone()))
+        same_open(self, |file| file.note(&e.notice))
     }
 }
-impl On<RiskNotice> for Scoring {
+impl On<RiskNotice> for Appealable {
     fn on(&self, e: &RiskNotice, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let mut file = self.file.because(e.notice.clone());
-        file.approvals_needed = file.approvals_needed.max(1);
-        file.tier = file.tier.max(1);
-        stay(Scoring { file })
+        stay(Appealable { file: self.file.because(e.notice.clone()), ..self.clone() })
     }
 }
 impl On<RiskNotice> for LetPass {
     fn on(&self, e: &RiskNotice, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let mut file = self.file().because(e.notice.clone());
-        file.reopened = true;
-        file.approvals_needed = file.approvals_needed.max(1);
-        file.approved_by.clear();
-        file.tier = file.tier.saturating_add(1);
-        file.due_at = cx.after_ms(cx.policy().sla_ms).instant();
+        if !anything_to_stop(cx) {
+            // Nothing is left behind the gates: what is out is a matter of after-sales, and a person must know.
+            cx.hold("risk_notice", e.notice.clone());
+            return match self {
+                LetPass::AutoApproved(s) => stay(AutoApproved { file, ..s.clone() }),
+                LetPass::Approved(s) => stay(Approved { file, ..s.clone() }),
+            };
+        }
+        reopen(&mut file, cx);
         queue(file, cx)
     }
 }
+
+/// Whether the gates still keep anything back: the order is wanted, and not all of it has left.
+fn anything_to_stop<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
+    const AREAS: [&str; 2] = ["dispatch", "activation"];
+    const OUT: &[&str] = &["HandedOver", "Returning"];
+    let standing = cx.standing();
+    let begun = AREAS.iter().any(|area| standing.all(area) > 0);
+    let kept = AREAS.iter().any(|area| standing.open(area) > standing.within(area, OUT));
+    cx.life() == Life::Placed && (kept || !begun)
+}
+
+/// One tier up, from the beginning: what was approved before is approved no more.
+pub(super) fn reopen<R: Row<M = M>>(file: &mut File, cx: &Cx<'_, R>) {
+    file.reopened = true;
+    file.second_look = false;
+    file.looked = None;
+    file.approved_by.clear();
+    file.content = None;
+    file.at_least(1, cx.policy());
+    file.up(cx.policy());
+    wind_up(file, cx);
+}
+
+/// What was approved is not what the order says now: approvals and leases are gone, and whoever amended it has asked.
+fn amended<R: Row<M = M>>(file: &File, by: &Actor, cx: &Cx<'_, R>) -> (File, bool) {
+    let mut file = file.because(format!("amended by {by}"));
+    file.approved_by.clear();
+    file.content = None;
+    file.score = None;
+    file.second_look = false;
+    file.looked = None;
+    if !file.asked_by.contains(by) {
+        file.asked_by.push(by.clone());
+    }
+    let refused = weigh(&mut file, cx);
+    (file, refused)
+}
+
+/// People had it, or were to have it: they look at what it says now.
+fn amended_before_people<R>(file: &File, by: &Actor, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    R: Goto<Scoring> + Goto<Queued> + Row<M = M>,
+    Score: EmittedBy<R>,
+{
+    let (mut file, refused) = amended(file, by, cx);
+    file.at_least(1, cx.policy());
+    if refused || cx.policy().scorer { score_or_refuse(file, refused, cx) } else { queue(file, cx) }
+}
+impl On<Amended> for Scoring {
+    fn on(&self, s: &Amended, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // An answer about the old content may still come. It is no longer enough to let the new one pass.
+        amended_before_people(&self.file, &s.by, cx)
+    }
+}
+impl On<Amended> for OpenCase {
+    fn on(&self, s: &Amended, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        amended_before_people(open_file(self), &s.by, cx)
+    }
+}
+impl On<Amended> for LetPass {
+    fn on(&self, s: &Amended, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let (mut file, refused) = amended(self.file(), &s.by, cx);
+        if let LetPass::Approved(_) = self {
+            file.reopened = true;
+            file.at_least(1, cx.policy());
+        }
+        if refused || cx.policy().scorer {
+            score_or_refuse(file, refused, cx)
+        } else {
+            without_scorer(file, cx)
+        }
+    }
+}
+impl On<Amended> for Appealable {
+    fn on(&self, s: &Amended, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // Resubmitted: as good as an appeal.
+        let (mut file, _) = amended(&self.file, &s.by, cx);
+        file.appeals = file.appeals.saturating_add(1);
+        reopen(&mut file, cx);
+        queue(file, cx)
+    }
+}
+
 impl On<Stop> for Live {
     fn on(&self, _: &Stop, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         to(Withdrawn { file: self.file().clone() })
     }
 }
 
+/// Who let it pass, while the order says what it said then: an approval of another content opens nothing.
 fn passed(v: &View<'_, M>) -> Option<u32> {
-    v.instances().find_map(|(_, s)| match s {
-        State::AutoApproved(_) => Some(0),
-        State::Approved(s) => Some(u32::try_from(s.file.approved_by.len()).unwrap_or(u32::MAX)),
+    let (approvals, content) = v.instances().find_map(|(_, s)| match s {
+        State::AutoApproved(s) => Some((0, s.content)),
+        State::Approved(s) => Some((u32::try_from(s.file.approved_by.len()).unwrap_or(u32::MAX), s.content)),
         State::Scoring(_)
         | State::AutoRejected(_)
         | State::Queued(_)
@@ -568,9 +630,11 @@ fn passed(v: &View<'_, M>) -> Option<u32> {
         | State::InfoRequested(_)
         | State::Snoozed(_)
         | State::Escalated(_)
+        | State::Appealable(_)
         | State::Rejected(_)
         | State::Withdrawn(_) => None,
-    })
+    })?;
+    (content == Content::of(v.world.order)).then_some(approvals)
 }
 impl Fold<Passed<ToDispatch>> for M {
     fn fold(v: &View<'_, Self>) -> Option<Passed<ToDispatch>> {

@@ -15,7 +15,7 @@ fn journey() -> Story {
         Step::ask(
             &agent(who),
             if who == "anna" { "claim-anna" } else { "claim-ben" },
-            case::M::command(1, Claim),
+            case::M::command(1, Claim::default()),
         )
     };
     let approve = |who| {

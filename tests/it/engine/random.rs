@@ -242,7 +242,7 @@ async fn happen(shop: Shop, r: &mut Reference, op: &Op, script: &Script) -> Shop
         }
         Op::Review { order, who, passes } => {
             let by = agent(["anna", "ben", "cleo"][*who]);
-            command_as(&shop, r, name(order), &by, case::M::command(1, Claim)).await;
+            command_as(&shop, r, name(order), &by, case::M::command(1, Claim::default())).await;
             if shop.life.is_dead() {
                 return reborn(shop).await;
             }

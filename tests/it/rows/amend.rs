@@ -6,7 +6,7 @@ use consign::order::Draft;
 use consign::pipeline::lifecycle::{Amend, lifecycle};
 use consign::pipeline::{Physical, Refused};
 
-use super::{Case, case, dispatch, lifecycle as life, payment};
+use super::{Case, case, dispatch, lifecycle as life, payment, review};
 use crate::support::shop::{Shop, agent, order_in, order_of};
 
 /// The same order with other lines and tenders.
@@ -34,8 +34,10 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.asks(amend_to(&[("shop", 4000)], &[("card", 4000)])),
             "
             order.life 1: Placed + Amend -> Placed
+            review.case 1: Scoring + Amended -> Scoring
             refund 1: New + Begin -> Sending
             posts P9 card cust 1000
+            wants Score 1 #1 total=40.00 EUR
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
         ",
         ),
@@ -44,6 +46,7 @@ pub(super) fn cases() -> Vec<Case> {
             || {
                 let mut s = dispatch::reach_under(payment::later(), "Released");
                 s.asks(amend_to(&[("shop", 5000)], &[]));
+                s.done("Score", review::scored(3));
                 s
             },
             |s| s.asks(dispatch::pack()),

@@ -1,15 +1,15 @@
 //! Every row of every machine of the physical pipeline is walked here, by a case that says what comes of it: the rows
 //! that fire, what they post, what they want outside, and what they hold.
 
-mod amend;
+pub(crate) mod amend;
 mod dispatch;
 mod ends;
 mod journeys;
 mod lifecycle;
-mod payment;
+pub(crate) mod payment;
 mod refund;
 mod refusals;
-mod review;
+pub(crate) mod review;
 mod twice;
 mod wander;
 
