@@ -29,8 +29,7 @@ use consign::engine::Engine;
 use consign::gateway::{Handler, Repeats, Ticket};
 use consign::id::{Actor, Key, OrderKey};
 use consign::machine::{
-    Cx, Deadline, Evidence, Exhausted, Fault, Fold, Goto, Next, On, Opens, Reply, Row, StateOf, Timed, View,
-    to, until,
+    Cx, Deadline, Evidence, Exhausted, Fault, Fold, Goto, Next, On, Opens, Reply, Row, Timed, View, to, until,
 };
 use consign::order::{Draft, DraftTender, Line};
 use consign::pipeline::{LifePolicy, Pipeline, pipeline};
@@ -188,10 +187,10 @@ impl From<Exhausted> for Failed {
 use steps::{Busy, M, New, State};
 
 /// A step's answer is waited for a minute.
-fn busy<R: Row<M = M> + Goto<S>, S: StateOf<M> + Timed<M, At = Deadline>>(
-    state: S,
-    cx: &Cx<'_, R>,
-) -> Next<R> {
+fn busy<R: Row<M = M> + Goto<S>, S>(state: S, cx: &Cx<'_, R>) -> Next<R>
+where
+    M: Timed<S, At = Deadline>,
+{
     until(cx.after_ms(60_000), state)
 }
 impl Opens<Enter, M> for New {

@@ -166,7 +166,7 @@ impl EngineBuilder {
             }
             for (_, graph) in p.graphs() {
                 for spec in graph.effects {
-                    let effect = format!("{}/{}", graph.name, spec.name);
+                    let effect = spec.handler.to_owned();
                     let fault = StartFault::NoHandler { effect };
                     let StartFault::NoHandler { effect } = &fault else { continue };
                     if !self.handlers.contains_key(effect.as_str()) && !faults.contains(&fault) {

@@ -170,6 +170,16 @@ pub struct Instance {
     pub saved: Arc<str>,
     /// What the order is found by because of it.
     pub index: Vec<IndexRow>,
+    /// The state as the machine that this one extends sees it, where it extends one.
+    pub base: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Instance {
+    /// The state of a machine, or what it stands for in the machine that is extended.
+    #[must_use]
+    pub fn as_state<M: Machine>(&self) -> Option<&M::State> {
+        self.state.downcast_ref().or_else(|| self.base.as_ref()?.downcast_ref())
+    }
 }
 
 /// The instances of one placement, typed.
@@ -189,13 +199,19 @@ impl<'a, M: Machine> View<'a, M> {
         Self { world, policy, region }
     }
 
-    /// The instances, by key.
+    /// The instances, by key. Where another machine extends this one, each is what it stands for here.
     pub fn instances(&self) -> impl Iterator<Item = (Key, &'a M::State)> + use<'a, M> {
         self.region.iter().map(|i| {
-            let state =
-                i.state.downcast_ref::<M::State>().expect("a region holds the states of its own machine");
+            let state = i.as_state::<M>().expect("a region holds the states of its own machine");
             (i.key, state)
         })
+    }
+
+    /// The same instances as the machine sees them that this one extends.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_base<B: Machine>(&self, policy: &'a B::Policy) -> View<'a, B> {
+        View { world: self.world, policy, region: self.region }
     }
 
     /// One instance.
@@ -238,6 +254,20 @@ impl<M: Machine> Default for Out<M> {
             posted: 0,
             amended: None,
         }
+    }
+}
+
+impl<M: Machine> Out<M> {
+    /// Takes over what a handler of the machine left that this one extends.
+    #[doc(hidden)]
+    pub fn take_base<B: Machine>(&mut self, base: Out<B>, effect: impl Fn(B::Fx) -> M::Fx) {
+        let Out { effects, postings, asks, holds, posted, amended } = base;
+        self.effects.extend(effects.into_iter().map(|(fx, n)| (effect(fx), n)));
+        self.postings.extend(postings);
+        self.asks.extend(asks);
+        self.holds.extend(holds);
+        self.posted |= posted;
+        self.amended = self.amended.take().or(amended);
     }
 }
 

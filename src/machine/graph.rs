@@ -82,7 +82,7 @@ pub enum Trigger {
 }
 
 /// A state of a machine.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct StateSpec {
     /// The name it is stored and drawn under.
     pub name: &'static str,
@@ -97,7 +97,7 @@ pub struct StateSpec {
 }
 
 /// An input of a machine.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct InputSpec {
     /// The name it is stored and drawn under.
     pub name: &'static str,
@@ -136,10 +136,12 @@ impl Mode {
 }
 
 /// An effect of a machine, with the inputs that answer it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct EffectSpec {
-    /// The name it is stored and registered under.
+    /// The name it is stored under.
     pub name: &'static str,
+    /// The name that its handler is registered under: that of the machine whose table first named it, and its own.
+    pub handler: &'static str,
     /// How it may be repeated.
     pub mode: Mode,
     /// Inputs that say it happened.
@@ -155,7 +157,7 @@ pub struct EffectSpec {
 }
 
 /// A row of the table.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct RowSpec {
     /// Mask of the states it starts from.
     pub from: u64,
@@ -182,6 +184,8 @@ pub struct RowSpec {
 pub struct Graph {
     /// The machine's name: `payment.attempt`. What stands before the dot is its area.
     pub name: &'static str,
+    /// The name of the machine that this one extends.
+    pub base: Option<&'static str>,
     /// The version of the table.
     pub version: u32,
     /// Proofs that open its gate.
@@ -260,6 +264,9 @@ impl Graph {
     pub fn fingerprint(&self) -> u64 {
         let mut h = Fnv::new();
         h.text(self.name);
+        if let Some(base) = self.base {
+            h.text(base);
+        }
         h.number(u64::from(self.version));
         for list in [self.needs, self.hears, self.yields, self.asks] {
             h.list(list);

@@ -24,6 +24,9 @@ mod codec;
 mod cx;
 mod diagram;
 mod effect;
+#[doc(hidden)]
+pub mod extend;
+mod extend_table;
 pub mod graph;
 pub mod place;
 mod row;
@@ -38,12 +41,13 @@ pub use codec::{load, parse, save};
 pub use cx::{AskValue, Cx, Deadline, Instance, Life, Out, Past, Proofs, Standing, View, World};
 pub use diagram::{dot, mermaid};
 pub use effect::{Effect, Exhausted, Fault, Reply, Told};
+pub use extend::{BasePolicy, Instead, StandsFor};
 pub use graph::{Class, Graph, Kind, Mode, Trigger};
 #[doc(hidden)]
 pub use row::indexed;
 pub use row::{
-    Answer, AskedBy, Command, Decide, Due, EmittedBy, Evidence, Fold, Goto, Handle, HasRow, Hit, Home,
-    IndexRow, Indexed, InputOf, Instants, IsCommand, Keeps, Knows, Machine, MayStay, Moved, Next, On, Opens,
-    Outcome, Part, Plain, PostedBy, Proof, Refusal, Row, Signal, StateOf, Step, Timed, Timer, Untimed, Uses,
-    refuse, stay, to, until,
+    Answer, AskedBy, Command, Decide, Due, EmittedBy, Evidence, Fold, Goto, Handle, HasCommand, HasEffect,
+    HasInput, HasRow, HasState, Hit, Home, IndexRow, Indexed, Instants, Keeps, Knows, Machine, MayStay,
+    Moved, Next, On, Opens, Outcome, Part, Plain, PostedBy, Proof, Refusal, Row, Signal, Step, Timed, Timer,
+    Untimed, Uses, refuse, stay, to, until,
 };

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -49,21 +50,29 @@ pub struct Timer;
 #[derive(Debug)]
 pub struct Signal;
 
-/// The class and place of an input within a machine.
-pub trait InputOf<M> {
+/// The machine's table has this input. Its class and place follow.
+#[diagnostic::on_unimplemented(
+    message = "the table of `{Self}` has no input `{E}`",
+    label = "not among its `inputs`"
+)]
+pub trait HasInput<E>: Machine {
     /// [`Command`], [`Outcome`], [`Timer`] or [`Signal`].
     type Class;
     /// Its index.
     const IX: u8;
+    /// The input as the machine's enum.
+    fn input(input: E) -> Self::Input;
+    /// The input out of the machine's enum, if it is this one.
+    fn input_part(input: &Self::Input) -> Option<&E>;
 }
 
-/// Inputs that can be refused.
+/// The input can be refused: it is a command of the machine.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` already happened: only commands can be refused",
+    message = "`{E}` already happened: only commands can be refused",
     label = "not a `command` in the table",
-    note = "write `impl On<{Self}>`, whose handler has no error; what nobody wants is `ignore` or `alarm`"
+    note = "write `impl On<{E}>`, whose handler has no error; what nobody wants is `ignore` or `alarm`"
 )]
-pub trait IsCommand<M> {}
+pub trait HasCommand<E>: HasInput<E> {}
 
 /// Money that evidence says moved outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,20 +181,20 @@ pub trait Uses<P>: Row {}
 )]
 pub trait Knows<P> {}
 
-/// States that do not wait.
+/// The state does not wait.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` waits, so entering it takes an instant",
+    message = "`{T}` waits, so entering it takes an instant",
     label = "a `wait` or `busy` state",
-    note = "write `until(cx.after_ms(..), {Self} {{ .. }})`"
+    note = "write `until(cx.after_ms(..), {T} {{ .. }})`"
 )]
-pub trait Untimed<M> {}
+pub trait Untimed<T>: HasState<T> {}
 
-/// States that wait.
+/// The state waits.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not wait: it takes no instant",
+    message = "`{T}` does not wait: it takes no instant",
     label = "neither `wait` nor `busy`"
 )]
-pub trait Timed<M> {
+pub trait Timed<T>: HasState<T> {
     /// One instant per declared timer.
     type At: Instants;
     /// The timers, by input index.
@@ -232,16 +241,26 @@ impl MayStay for Signal {}
 )]
 pub trait Keeps<T> {}
 
-/// A state as a value of its machine's enum.
-pub trait StateOf<M: Machine>: Clone {
-    /// The enum.
-    fn wrap(self) -> M::State;
+/// The machine's table has this state.
+#[diagnostic::on_unimplemented(
+    message = "the table of `{Self}` has no state `{T}`",
+    label = "not among its `states`"
+)]
+pub trait HasState<T>: Machine {
+    /// The state as the machine's enum.
+    fn wrap(state: T) -> Self::State;
 }
 
-/// What a row starts from, read out of the machine's enum.
-pub trait Part<M: Machine>: Sized {
-    /// Itself, if the state is one of these.
-    fn of(state: Option<&M::State>) -> Option<Self>;
+/// What a row starts from (a state, a group or `New`), read out of the machine's enum.
+pub trait Part<F>: Machine {
+    /// It, if the state is one of these.
+    fn part(state: Option<&Self::State>) -> Option<F>;
+}
+
+/// The machine's table has this effect.
+pub trait HasEffect<X>: Machine {
+    /// The effect as the machine's enum.
+    fn effect(effect: X) -> Self::Fx;
 }
 
 /// The instants of the next state.
@@ -273,24 +292,32 @@ impl<R: Row> Next<R> {
 pub type Answer<R> = Result<Next<R>, Refusal>;
 
 /// Enters a state that does not wait.
-pub fn to<R: Goto<T>, T: Untimed<R::M> + StateOf<R::M>>(state: T) -> Next<R> {
-    Next { state: state.wrap(), due: Due::Set(Vec::new()) }
+pub fn to<R: Goto<T>, T>(state: T) -> Next<R>
+where
+    R::M: Untimed<T>,
+{
+    Next { state: R::M::wrap(state), due: Due::Set(Vec::new()) }
 }
 
 /// Enters a state that waits, at most until `at`.
-pub fn until<R: Goto<T>, T: Timed<R::M> + StateOf<R::M>>(at: T::At, state: T) -> Next<R> {
-    Next { state: state.wrap(), due: Due::Set(T::TIMERS.iter().copied().zip(at.list()).collect()) }
+pub fn until<R: Goto<T>, T>(at: <R::M as Timed<T>>::At, state: T) -> Next<R>
+where
+    R::M: Timed<T>,
+{
+    let timers = <R::M as Timed<T>>::TIMERS;
+    Next { state: R::M::wrap(state), due: Due::Set(timers.iter().copied().zip(at.list()).collect()) }
 }
 
 /// A row back to its own state: keeps the instants that are set. On a row of a group, the state must be the one the
 /// instance is in; another is a fault of the handler, and panics.
-pub fn stay<R, T: StateOf<R::M>>(state: T) -> Next<R>
+pub fn stay<R, T>(state: T) -> Next<R>
 where
     R: Goto<T>,
+    R::M: HasState<T>,
     R::Class: MayStay,
     R::From: Keeps<T>,
 {
-    Next { state: state.wrap(), due: Due::Keep }
+    Next { state: R::M::wrap(state), due: Due::Keep }
 }
 
 /// Handles a command.
@@ -298,7 +325,7 @@ where
     message = "row `{Self} + {E}` is declared but has no handler",
     note = "write `impl Decide<{E}> for {Self}`"
 )]
-pub trait Decide<E: IsCommand<M>, M: Machine = <Self as Home>::M>: HasRow<E, M> + Sized {
+pub trait Decide<E, M: HasCommand<E> = <Self as Home>::M>: HasRow<E, M> + Sized {
     /// Decides: the next state, or a refusal that leaves the order as it was.
     ///
     /// # Errors
@@ -335,7 +362,7 @@ pub trait Opens<E, M: Machine> {
 pub trait Handle<C, E, M: Machine>: HasRow<E, M> {
     fn run(&self, e: &E, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R>;
 }
-impl<S: Decide<E, M>, E: IsCommand<M>, M: Machine> Handle<Command, E, M> for S {
+impl<S: Decide<E, M>, E, M: HasCommand<E>> Handle<Command, E, M> for S {
     fn run(&self, e: &E, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         self.decide(e, cx)
     }
@@ -438,6 +465,20 @@ pub enum Hit<S> {
     Alarmed,
 }
 
+impl<S> Hit<S> {
+    /// The same, with the state as another type.
+    #[doc(hidden)]
+    pub fn map<T>(self, wrap: impl FnOnce(S) -> T) -> Hit<T> {
+        match self {
+            Hit::Moved { row, state, due } => Hit::Moved { row, state: wrap(state), due },
+            Hit::Ignored => Hit::Ignored,
+            Hit::Deferred => Hit::Deferred,
+            Hit::Stale => Hit::Stale,
+            Hit::Alarmed => Hit::Alarmed,
+        }
+    }
+}
+
 /// Why a typed step changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -489,6 +530,16 @@ pub trait Machine: Sized + Debug + 'static {
         view: &View<'_, Self>,
         out: &mut Out<Self>,
     ) -> Result<Hit<Self::State>, Step>;
+    /// The state of the machine that this one extends, or that it stands for there. `None` where it extends none.
+    #[must_use]
+    fn as_base(_: &Self::State) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
+    /// The part of the policy that the machine it extends goes by. `None` where it extends none.
+    #[must_use]
+    fn base_policy(_: &Self::Policy) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
     /// The index of a state.
     fn state_ix(state: &Self::State) -> u8;
     /// The index of an input.

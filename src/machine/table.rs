@@ -79,8 +79,9 @@ macro_rules! machine {
                 #[allow(dead_code)] pub enum E { $($($in,)+)* }
                 #[allow(dead_code)] pub enum F { $($fx),* }
             }
+            #[doc(hidden)]
             #[allow(dead_code)]
-            mod bit {
+            $reach mod bit {
                 pub const New: u64 = $crate::machine::graph::NEW;
                 $(pub const $st: u64 = 1 << super::ix::S::$st as u8;)*
                 $($(pub const $g: u64 = 0 $(| $gm)+;)*)?
@@ -96,6 +97,7 @@ macro_rules! machine {
             /// The table.
             $reach const GRAPH: $crate::machine::Graph = $crate::machine::Graph {
                 name: $name,
+                base: None,
                 version: $ver,
                 needs: &[$($(<$need as $crate::machine::Proof>::NAME),+)?],
                 hears: &[$($(<$hear as $crate::machine::Proof>::NAME),+)?],
@@ -111,6 +113,7 @@ macro_rules! machine {
                 inputs: INPUTS,
                 effects: &[$($crate::machine::graph::EffectSpec {
                     name: stringify!($fx),
+                    handler: concat!($name, "/", stringify!($fx)),
                     mode: $crate::machine!(@mode $($mode)?),
                     done: &[$(INPUTS[ix::E::$ok as usize].name),+],
                     declined: $crate::machine!(@answer $fx declined $($no)?),
@@ -138,9 +141,13 @@ macro_rules! machine {
             const _: () = $crate::machine::check::check(&GRAPH);
 
             $($(
-                impl $crate::machine::InputOf<M> for super::$in {
+                impl $crate::machine::HasInput<super::$in> for M {
                     type Class = $crate::machine!(@marker $class);
                     const IX: u8 = ix::E::$in as u8;
+                    fn input(input: super::$in) -> Input { Input::$in(input) }
+                    fn input_part(input: &Input) -> Option<&super::$in> {
+                        match input { Input::$in(x) => Some(x), _ => None }
+                    }
                 }
                 impl From<super::$in> for Input { fn from(x: super::$in) -> Self { Input::$in(x) } }
                 $crate::machine!(@command $class $in);
@@ -149,17 +156,19 @@ macro_rules! machine {
             $(
                 impl $crate::machine::Home for super::$st { type M = M; }
                 impl $crate::machine::Keeps<super::$st> for super::$st {}
-                impl $crate::machine::StateOf<M> for super::$st { fn wrap(self) -> State { State::$st(self) } }
-                impl $crate::machine::Part<M> for super::$st {
-                    fn of(s: Option<&State>) -> Option<Self> {
+                impl $crate::machine::HasState<super::$st> for M {
+                    fn wrap(state: super::$st) -> State { State::$st(state) }
+                }
+                impl $crate::machine::Part<super::$st> for M {
+                    fn part(s: Option<&State>) -> Option<super::$st> {
                         match s { Some(State::$st(x)) => Some(x.clone()), _ => None }
                     }
                 }
                 $crate::machine!(@timed $st $kind $($($dl)+)?);
             )*
             impl $crate::machine::Home for New { type M = M; }
-            impl $crate::machine::Part<M> for New {
-                fn of(s: Option<&State>) -> Option<Self> { s.is_none().then_some(New) }
+            impl $crate::machine::Part<New> for M {
+                fn part(s: Option<&State>) -> Option<New> { s.is_none().then_some(New) }
             }
             $($(
                 /// A group of states.
@@ -167,8 +176,8 @@ macro_rules! machine {
                 $reach enum $g { $($gm(super::$gm)),+ }
                 impl $crate::machine::Home for $g { type M = M; }
                 $(impl $crate::machine::Keeps<super::$gm> for $g {})+
-                impl $crate::machine::Part<M> for $g {
-                    fn of(s: Option<&State>) -> Option<Self> {
+                impl $crate::machine::Part<$g> for M {
+                    fn part(s: Option<&State>) -> Option<$g> {
                         match s { $(Some(State::$gm(x)) => Some($g::$gm(x.clone())),)+ _ => None }
                     }
                 }
@@ -188,6 +197,9 @@ macro_rules! machine {
                     $(impl From<host::$ok> for $fx { fn from(x: host::$ok) -> Self { $fx::$ok(x) } })+
                 )*
             }
+            $(impl $crate::machine::HasEffect<super::$fx> for M {
+                fn effect(effect: super::$fx) -> Fx { Fx::$fx(effect) }
+            })*
             $(impl $crate::machine::Effect for super::$fx {
                 const NAME: &'static str = concat!($name, "/", stringify!($fx));
                 type Done = done::$fx;
@@ -201,12 +213,14 @@ macro_rules! machine {
                 $reach struct R;
                 impl $crate::machine::Row for R {
                     type M = M;
-                    type Class = <super::$on as $crate::machine::InputOf<M>>::Class;
+                    type Class = <M as $crate::machine::HasInput<super::$on>>::Class;
                     type From = $from;
                     const IX: usize = row_ix(bit::$from, ix::E::$on as u8);
                 }
                 $(impl $crate::machine::Goto<$to> for R {})+
-                $($(impl $crate::machine::EmittedBy<R> for super::$rfx { fn effect(self) -> Fx { Fx::$rfx(self) } })+)?
+                $($(impl $crate::machine::EmittedBy<R> for super::$rfx {
+                    fn effect(self) -> Fx { <M as $crate::machine::HasEffect<super::$rfx>>::effect(self) }
+                })+)?
                 $($(impl $crate::machine::PostedBy<R> for $crate::ledger::$may {})+)?
                 $($(impl $crate::machine::PostedBy<R> for $crate::ledger::$must {})+)?
                 $($(impl $crate::machine::AskedBy<R> for super::$rask {})+)?
@@ -227,13 +241,15 @@ macro_rules! machine {
             impl M {
                 /// Addresses a command to an instance.
                 pub fn command<C>(key: impl Into<$crate::id::Key>, command: C) -> $crate::machine::Call
-                where C: $crate::machine::IsCommand<M> + Into<Input> {
-                    $crate::machine::Call::new::<M>(key.into(), command.into())
+                where M: $crate::machine::HasCommand<C> {
+                    let command = <M as $crate::machine::HasInput<C>>::input(command);
+                    $crate::machine::Call::new::<M>(key.into(), command)
                 }
                 /// Addresses evidence to an instance.
                 pub fn evidence<E>(key: impl Into<$crate::id::Key>, evidence: E) -> $crate::machine::Call
-                where E: $crate::machine::Evidence + Into<Input> {
-                    $crate::machine::Call::new::<M>(key.into(), evidence.into())
+                where E: $crate::machine::Evidence, M: $crate::machine::HasInput<E> {
+                    let evidence = <M as $crate::machine::HasInput<E>>::input(evidence);
+                    $crate::machine::Call::new::<M>(key.into(), evidence)
                 }
                 /// Places the machine, under its own name, with a policy.
                 pub fn with(policy: $policy) -> $crate::machine::Placement<M> {
@@ -268,7 +284,7 @@ macro_rules! machine {
                 ) -> Result<$crate::machine::Hit<State>, $crate::machine::Step> {
                     let b = state.map_or(NEW, |s| 1 << M::state_ix(s));
                     $(if bit::$from & b != 0 && let Input::$on(ev) = input
-                        && let Some(st) = <$from as $crate::machine::Part<M>>::of(state)
+                        && let Some(st) = <M as $crate::machine::Part<$from>>::part(state)
                     {
                         $($(if view.world.proofs.get::<$use>().is_none() {
                             return Err($crate::machine::Step::Lacks(<$use as $crate::machine::Proof>::NAME));
@@ -277,7 +293,7 @@ macro_rules! machine {
                             <$from as $crate::machine::HasRow<super::$on, M>>::R,
                         >::new(key, view, out);
                         let next = <$from as $crate::machine::Handle<
-                            <super::$on as $crate::machine::InputOf<M>>::Class, super::$on, M,
+                            <M as $crate::machine::HasInput<super::$on>>::Class, super::$on, M,
                         >>::run(&st, ev, &mut cx).map_err($crate::machine::Step::Refused)?;
                         let (next, due) = next.take();
                         cx.settle(&GRAPH, state.map(M::state_ix), M::state_ix(&next), &due);
@@ -451,7 +467,7 @@ macro_rules! machine {
     (@trigger (withdrawn)) => { $crate::machine::Trigger::NeedsWithdrawn };
     (@trigger (granted $p:ty)) => { $crate::machine::Trigger::Granted(<$p as $crate::machine::Proof>::NAME) };
     (@trigger (withdrawn $p:ty)) => { $crate::machine::Trigger::Withdrawn(<$p as $crate::machine::Proof>::NAME) };
-    (@command command $in:ident) => { impl $crate::machine::IsCommand<M> for super::$in {} };
+    (@command command $in:ident) => { impl $crate::machine::HasCommand<super::$in> for M {} };
     (@command $c:ident $in:ident) => {};
     (@evidence outcome $in:ident) => {
         impl From<super::$in> for $crate::machine::Told {
@@ -469,38 +485,40 @@ macro_rules! machine {
     (@timed $st:ident busy $t:ident $u:ident $w:ident) => { $crate::machine!(@three $st $t $u $w); };
     (@timed $st:ident wait) => { $crate::machine!(@endless $st "` waits without a timer"); };
     (@timed $st:ident busy) => { $crate::machine!(@endless $st "` is busy without a timer"); };
-    (@timed $st:ident $k:ident) => { impl $crate::machine::Untimed<M> for super::$st {} };
+    (@timed $st:ident $k:ident) => { impl $crate::machine::Untimed<super::$st> for M {} };
     (@timed $st:ident $k:ident $($t:ident)+) => {
         compile_error!(concat!(
             "`", stringify!($st), "` has timers to no use: an end has none, others have three at most"));
-        impl $crate::machine::Untimed<M> for super::$st {}
+        impl $crate::machine::Untimed<super::$st> for M {}
     };
     // The trait stands beside the error, so that handlers add no errors of their own.
     (@endless $st:ident $why:literal) => {
         compile_error!(concat!("`", stringify!($st), $why));
-        impl $crate::machine::Timed<M> for super::$st {
+        impl $crate::machine::Timed<super::$st> for M {
             type At = $crate::machine::Deadline;
             const TIMERS: &'static [u8] = &[];
         }
     };
     (@one $st:ident $t:ident) => {
-        impl $crate::machine::Timed<M> for super::$st {
+        impl $crate::machine::Timed<super::$st> for M {
             type At = $crate::machine::Deadline;
-            const TIMERS: &'static [u8] = &[ix::E::$t as u8];
+            const TIMERS: &'static [u8] = &[$crate::machine!(@ix $t)];
         }
     };
     (@two $st:ident $t:ident $u:ident) => {
-        impl $crate::machine::Timed<M> for super::$st {
+        impl $crate::machine::Timed<super::$st> for M {
             type At = ($crate::machine::Deadline, $crate::machine::Deadline);
-            const TIMERS: &'static [u8] = &[ix::E::$t as u8, ix::E::$u as u8];
+            const TIMERS: &'static [u8] = &[$crate::machine!(@ix $t), $crate::machine!(@ix $u)];
         }
     };
     (@three $st:ident $t:ident $u:ident $w:ident) => {
-        impl $crate::machine::Timed<M> for super::$st {
+        impl $crate::machine::Timed<super::$st> for M {
             type At = ($crate::machine::Deadline, $crate::machine::Deadline, $crate::machine::Deadline);
-            const TIMERS: &'static [u8] = &[ix::E::$t as u8, ix::E::$u as u8, ix::E::$w as u8];
+            const TIMERS: &'static [u8] =
+                &[$crate::machine!(@ix $t), $crate::machine!(@ix $u), $crate::machine!(@ix $w)];
         }
     };
+    (@ix $in:ident) => { <M as $crate::machine::HasInput<super::$in>>::IX };
     (@list) => { $crate::machine::place::Nil };
     (@list $h:ty, $($t:ty,)*) => { $crate::machine::place::Cons<$h, $crate::machine!(@list $($t,)*)> };
     (@plain timer $in:ident $at:ident ($($ph:ident)?)) => {

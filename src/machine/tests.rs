@@ -671,6 +671,7 @@ fn a_fingerprint_is_the_same_in_every_build_and_changes_with_the_table() {
         let g = &till::GRAPH;
         Graph {
             name: g.name,
+            base: g.base,
             version,
             needs,
             hears,

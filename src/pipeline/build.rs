@@ -18,7 +18,7 @@ use crate::machine::check;
 use crate::machine::graph::Fnv;
 use crate::machine::place::{Bit, Cons, GivenBack, Join, Nil, Or, Released, Within};
 use crate::machine::{
-    AskValue, Class, CodecError, Graph, InputOf, Instance, Machine, Placement, Proof, Signal, Trigger, View,
+    AskValue, Class, CodecError, Graph, HasInput, Instance, Machine, Placement, Proof, Signal, Trigger, View,
     World,
 };
 use crate::stage::proof::{Cancelling, GivesBack, TakesBack, Wanted};
@@ -42,7 +42,8 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// What a route makes of an ask: inputs for instances of its target.
+/// What a route makes of an ask: signals for instances of its target, each as its own type, which the machine that is
+/// placed takes for its own.
 pub(crate) type Deliver = Box<dyn Fn(&dyn Any, &At<'_>) -> Carried<Arc<dyn Any + Send + Sync>> + Send + Sync>;
 
 /// What a route may look at.
@@ -70,22 +71,36 @@ impl fmt::Debug for Hall<'_> {
 }
 
 impl<'a> Hall<'a> {
-    /// The instances of a machine that is placed under its own name. `None` where it is not placed.
+    /// The instances of a machine that is placed under its own name, or of the one that extends it. `None` where
+    /// neither is placed.
     #[must_use]
     pub fn view<M: Machine>(&self) -> Option<View<'a, M>> {
-        self.view_at::<M>(M::GRAPH.name)
+        self.seen_at::<M>(position_of(self.stages, M::GRAPH.name)?)
     }
 
     /// The instances of a placement. `None` where there is none of this name, or another machine stands there.
     #[must_use]
     pub fn view_at<M: Machine>(&self, place: &str) -> Option<View<'a, M>> {
-        let at = self.stages.iter().position(|s| s.name() == place)?;
-        if self.stages.get(at)?.graph().name != M::GRAPH.name {
-            return None;
-        }
-        let policy = self.policies.get(at)?.downcast_ref::<M::Policy>()?;
-        Some(View::new(self.world, policy, self.regions.get(at)?))
+        self.seen_at::<M>(self.stages.iter().position(|s| s.name() == place)?)
     }
+
+    fn seen_at<M: Machine>(&self, at: usize) -> Option<View<'a, M>> {
+        let (stage, policy) = (self.stages.get(at)?, &**self.policies.get(at)?);
+        let policy = if stage.graph().name == M::GRAPH.name {
+            policy
+        } else if stage.graph().base == Some(M::GRAPH.name) {
+            stage.base_policy(policy)?
+        } else {
+            return None;
+        };
+        Some(View::new(self.world, policy.downcast_ref()?, self.regions.get(at)?))
+    }
+}
+
+/// Where a machine is placed under its own name, or else the one that extends it.
+fn position_of(stages: &[Box<dyn Stage>], machine: &str) -> Option<usize> {
+    let own = stages.iter().position(|s| s.name() == machine);
+    own.or_else(|| stages.iter().position(|s| s.graph().base == Some(machine)))
 }
 
 /// What a route delivers: a signal for each instance named, and reasons why a person must look.
@@ -105,6 +120,8 @@ impl<S> From<Vec<(Key, S)>> for Carried<S> {
 
 pub(crate) struct Route {
     pub spec: RouteSpec,
+    /// The machine it was written for: the one placed, or the one that it extends.
+    pub machine: &'static str,
     pub ask: TypeId,
     pub to: usize,
     pub deliver: Deliver,
@@ -226,7 +243,7 @@ pub struct BuildFaults(pub Vec<BuildFault>);
 /// back, held and released.
 #[allow(clippy::type_complexity)] // five marks and no value: a name for them would say less
 pub struct Builder<Ev, Takes, Gives, Holds, Frees> {
-    inner: Parts,
+    pub(super) inner: Parts,
     types: PhantomData<fn() -> (Ev, Takes, Gives, Holds, Frees)>,
 }
 
@@ -236,7 +253,7 @@ impl<Ev, T, G, H, F> fmt::Debug for Builder<Ev, T, G, H, F> {
     }
 }
 
-struct Parts {
+pub(crate) struct Parts {
     name: &'static str,
     version: u32,
     stages: Vec<Box<dyn Stage>>,
@@ -323,8 +340,8 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
     ) -> Self
     where
         A: AskValue,
-        M: Machine,
-        S: InputOf<M, Class = Signal> + Into<M::Input>,
+        M: HasInput<S, Class = Signal>,
+        S: Any + Send + Sync,
     {
         self.route_to::<A, M, S>(M::GRAPH.name, keys)
     }
@@ -338,8 +355,8 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
     ) -> Self
     where
         A: AskValue,
-        M: Machine,
-        S: InputOf<M, Class = Signal> + Into<M::Input>,
+        M: HasInput<S, Class = Signal>,
+        S: Any + Send + Sync,
     {
         self.route_across_to::<A, M, S>(to, move |ask, view, _| keys(ask, view).into())
     }
@@ -352,8 +369,8 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
     ) -> Self
     where
         A: AskValue,
-        M: Machine,
-        S: InputOf<M, Class = Signal> + Into<M::Input>,
+        M: HasInput<S, Class = Signal>,
+        S: Any + Send + Sync,
     {
         self.route_across_to::<A, M, S>(M::GRAPH.name, carry)
     }
@@ -367,21 +384,17 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
     ) -> Self
     where
         A: AskValue,
-        M: Machine,
-        S: InputOf<M, Class = Signal> + Into<M::Input>,
+        M: HasInput<S, Class = Signal>,
+        S: Any + Send + Sync,
     {
         let deliver: Deliver = Box::new(move |ask, at| {
             let ask = ask.downcast_ref::<A>().expect("a route hears the type it was declared for");
-            let policy = at
-                .policy
-                .downcast_ref::<M::Policy>()
-                .expect("an order's policies stand in the order of placement");
+            let policy =
+                at.policy.downcast_ref::<M::Policy>().expect("a route is given the policy of its machine");
             let Carried { signals, holds } =
                 carry(ask, &View::<M>::new(at.world, policy, at.region), &at.hall);
-            let signals = signals
-                .into_iter()
-                .map(|(k, s)| (k, Arc::new(s.into()) as Arc<dyn Any + Send + Sync>))
-                .collect();
+            let signals =
+                signals.into_iter().map(|(k, s)| (k, Arc::new(s) as Arc<dyn Any + Send + Sync>)).collect();
             Carried { signals, holds }
         });
         self.inner.routes.push(PendingRoute {
@@ -389,7 +402,7 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
             ask_name: short(std::any::type_name::<A>()),
             machine: M::GRAPH.name,
             to,
-            signal: M::GRAPH.inputs.get(usize::from(S::IX)).map_or("?", |i| i.name),
+            signal: M::GRAPH.inputs.get(usize::from(<M as HasInput<S>>::IX)).map_or("?", |i| i.name),
             deliver,
         });
         self
@@ -417,6 +430,16 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
 }
 
 impl Parts {
+    /// Whether a machine is placed, or one that extends it.
+    pub(super) fn places(&self, machine: &Graph) -> bool {
+        position_of(&self.stages, machine.name).is_some()
+    }
+
+    /// Whether a placed machine asks this.
+    pub(super) fn asked(&self, ask: &str) -> bool {
+        self.stages.iter().any(|s| s.graph().asks.contains(&ask))
+    }
+
     fn build(self) -> Result<Pipeline, BuildFaults> {
         let mut faults = Vec::new();
         self.names(&mut faults);
@@ -428,13 +451,12 @@ impl Parts {
                 faults.push(BuildFault::Policy { place: s.name(), why: why.to_string() });
             }
         }
-        let at = |name: &str| self.stages.iter().position(|s| s.name() == name);
         let mut routes = Vec::new();
         let mut lost = Vec::new();
         for r in &self.routes {
-            match at(r.to).and_then(|n| self.stages.get(n)) {
+            match position_of(&self.stages, r.to).and_then(|n| self.stages.get(n)) {
                 None => lost.push(BuildFault::Nowhere { ask: r.ask_name, to: r.to }),
-                Some(s) if s.graph().name != r.machine => {
+                Some(s) if s.graph().name != r.machine && s.graph().base != Some(r.machine) => {
                     lost.push(BuildFault::Elsewhere { ask: r.ask_name, to: r.to, machine: r.machine });
                 }
                 Some(_) => {}
@@ -444,11 +466,12 @@ impl Parts {
         if !faults.is_empty() {
             return Err(BuildFaults(faults));
         }
-        let places: Vec<&'static str> = self.stages.iter().map(|s| s.name()).collect();
         for r in self.routes {
-            let Some(to) = places.iter().position(|p| *p == r.to) else { continue };
+            let Some(to) = position_of(&self.stages, r.to) else { continue };
+            let name = self.stages.get(to).map_or(r.to, |s| s.name());
             routes.push(Route {
-                spec: RouteSpec { ask: r.ask_name, to: r.to, signal: r.signal },
+                spec: RouteSpec { ask: r.ask_name, to: name, signal: r.signal },
+                machine: r.machine,
                 ask: r.ask,
                 to,
                 deliver: r.deliver,
@@ -554,12 +577,18 @@ impl Parts {
         for s in &self.stages {
             for i in s.graph().inputs {
                 let by_route = i.class == Class::Signal && i.trigger == Trigger::Route;
-                let sent = self.routes.iter().any(|r| r.to == s.name() && r.signal == i.name);
+                let sent = self.routes.iter().any(|r| self.leads(r, &**s) && r.signal == i.name);
                 if by_route && !sent && Some(s.name()) != hall {
                     faults.push(BuildFault::Unsent { place: s.name(), signal: i.name });
                 }
             }
         }
+    }
+
+    /// Whether a route leads to this placement.
+    fn leads(&self, route: &PendingRoute, stage: &dyn Stage) -> bool {
+        let to = position_of(&self.stages, route.to).and_then(|at| self.stages.get(at));
+        to.is_some_and(|to| to.name() == stage.name())
     }
 
     /// A signal that causes itself could make one step go on for ever. What a signal's row asks leads on along the
@@ -578,7 +607,8 @@ impl Parts {
                 let input = s.graph().inputs.get(usize::from(row.on)).map_or("?", |i| i.name);
                 let Some(from) = nodes.get(&(s.name(), input)) else { continue };
                 for r in self.routes.iter().filter(|r| row.asks.contains(&r.ask_name)) {
-                    if let Some(to) = nodes.get(&(r.to, r.signal)) {
+                    let to = position_of(&self.stages, r.to).and_then(|at| self.stages.get(at));
+                    if let Some(to) = to.and_then(|to| nodes.get(&(to.name(), r.signal))) {
                         g.update_edge(*from, *to, ());
                     }
                 }
@@ -641,10 +671,11 @@ impl Pipeline {
         all
     }
 
-    /// The state of one instance, typed. `None` when there is none, or the machine is placed under another name.
+    /// The state of one instance, typed; of an extension of the machine, what the state stands for in it. `None` when
+    /// there is none, or the machine is placed under another name.
     #[must_use]
     pub fn state<'a, M: Machine>(&self, p: &'a Progress, key: impl Into<Key>) -> Option<&'a M::State> {
-        self.state_at::<M>(p, M::GRAPH.name, key)
+        p.instance(position_of(&self.stages, M::GRAPH.name)?, key.into())?.as_state::<M>()
     }
 
     /// The state of one instance of a placement, typed.
@@ -656,7 +687,7 @@ impl Pipeline {
         key: impl Into<Key>,
     ) -> Option<&'a M::State> {
         let at = self.position(place)?;
-        p.instance(at, key.into())?.state.downcast_ref()
+        p.instance(at, key.into())?.as_state::<M>()
     }
 
     /// The instants that an instance waits for: timer and time.

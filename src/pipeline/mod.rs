@@ -15,6 +15,7 @@ mod progress;
 mod region;
 mod restore;
 mod step;
+mod usual;
 
 pub use build::{BuildFault, BuildFaults, Builder, Carried, Hall, Pipeline, RouteSpec, pipeline};
 pub use lifecycle::{Cause, LifePolicy};

@@ -20,6 +20,8 @@ pub(crate) trait Stage: Debug + Send + Sync {
     /// The policy that new orders take with them, and its stored form.
     fn policy(&self) -> Arc<dyn Any + Send + Sync>;
     fn policy_version(&self) -> u16;
+    /// The part of a policy that the machine goes by which this one extends.
+    fn base_policy<'a>(&self, policy: &'a (dyn Any + Send + Sync)) -> Option<&'a (dyn Any + Send + Sync)>;
     fn save_policy(&self) -> Result<String, CodecError>;
     fn load_policy(&self, version: u16, json: &str) -> Result<Arc<dyn Any + Send + Sync>, CodecError>;
     /// Steps one instance.
@@ -58,6 +60,8 @@ pub(crate) struct Loaded {
     pub value: Arc<dyn Any + Send + Sync>,
     /// As this version stores it.
     pub saved: Arc<str>,
+    /// For states: as the machine sees it that is extended.
+    pub base: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Where a step happens.
@@ -83,6 +87,7 @@ pub(crate) struct MovedTo {
     pub state: Arc<dyn Any + Send + Sync>,
     pub saved: Arc<str>,
     pub index: Vec<IndexRow>,
+    pub base: Option<Arc<dyn Any + Send + Sync>>,
     /// `None` keeps the instants.
     pub due: Option<Vec<(u8, Deadline)>>,
     pub effects: Vec<WantedFx>,
@@ -181,6 +186,10 @@ impl<M: Machine> Stage for Placed<M> {
         M::POLICY_VERSION
     }
 
+    fn base_policy<'a>(&self, policy: &'a (dyn Any + Send + Sync)) -> Option<&'a (dyn Any + Send + Sync)> {
+        M::base_policy(policy.downcast_ref::<M::Policy>()?)
+    }
+
     fn save_policy(&self) -> Result<String, CodecError> {
         let mut out = Vec::new();
         crate::machine::save(self.name, &*self.policy, &mut out)?;
@@ -207,6 +216,7 @@ impl<M: Machine> Stage for Placed<M> {
             Hit::Moved { row, state, due } => {
                 let saved = Self::stored_state(&state).expect("states are plain data that JSON can hold");
                 let index = M::index(at.key, &state, at.world.order, view.policy);
+                let base = M::as_base(&state);
                 let effects = out
                     .effects
                     .into_iter()
@@ -223,6 +233,7 @@ impl<M: Machine> Stage for Placed<M> {
                     state: Arc::new(state),
                     saved,
                     index,
+                    base,
                     due: match due {
                         Due::Keep => None,
                         Due::Set(list) => Some(list),
@@ -292,7 +303,8 @@ impl<M: Machine> Stage for Placed<M> {
     fn load_state(&self, name: &str, version: u16, json: &str) -> Result<Loaded, CodecError> {
         let state = M::load_state(name, version, json)?;
         let saved = Self::stored_state(&state)?;
-        Ok(Loaded { ix: M::state_ix(&state), value: Arc::new(state), saved })
+        let base = M::as_base(&state);
+        Ok(Loaded { ix: M::state_ix(&state), value: Arc::new(state), saved, base })
     }
 
     fn index(
@@ -311,6 +323,6 @@ impl<M: Machine> Stage for Placed<M> {
     fn load_effect(&self, name: &str, version: u16, json: &str) -> Result<Loaded, CodecError> {
         let effect = M::load_effect(name, version, json)?;
         let saved = Self::stored_effect(&effect)?;
-        Ok(Loaded { ix: M::effect_ix(&effect), value: Arc::new(effect), saved })
+        Ok(Loaded { ix: M::effect_ix(&effect), value: Arc::new(effect), saved, base: None })
     }
 }

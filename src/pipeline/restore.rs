@@ -135,8 +135,8 @@ impl Pipeline {
             }
             let policy = p.policies.get(i.place).expect("one policy per placement");
             let index = stage.index(i.key, &*loaded.value, &p.order, &**policy);
-            let (state, at, saved) = (loaded.value, loaded.ix, loaded.saved);
-            p.put(i.place, Instance { key: i.key, state, at, due, facts: i.facts, saved, index });
+            let (state, at, saved, base) = (loaded.value, loaded.ix, loaded.saved, loaded.base);
+            p.put(i.place, Instance { key: i.key, state, at, due, facts: i.facts, saved, index, base });
         }
         for w in r.wanted {
             let Some(stage) = self.stage(w.place) else { continue };
@@ -147,7 +147,7 @@ impl Pipeline {
                 place: w.place,
                 key: w.key,
                 effect: loaded.ix,
-                name: format!("{}/{}", stage.graph().name, spec.name).into(),
+                name: spec.handler.into(),
                 mode: spec.mode,
                 nth: w.nth,
                 attempt: w.attempt,

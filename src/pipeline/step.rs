@@ -885,8 +885,8 @@ impl Pipeline {
         {
             d.next.life = lifecycle::life(s);
         }
-        let (state, at, saved, index) = (m.state, m.at, m.saved, m.index);
-        d.next.put(place, Instance { key, state, at, due, facts, saved, index });
+        let (state, at, saved, index, base) = (m.state, m.at, m.saved, m.index, m.base);
+        d.next.put(place, Instance { key, state, at, due, facts, saved, index, base });
         d.changed.insert((place, key));
         if let Some(order) = m.amended {
             self.amend(d, *order);
@@ -914,7 +914,7 @@ impl Pipeline {
                 place,
                 key,
                 effect: fx.ix,
-                name: format!("{}/{}", graph.name, spec.name).into(),
+                name: spec.handler.into(),
                 mode: spec.mode,
                 nth: fx.nth,
                 attempt: 1,
@@ -1065,7 +1065,10 @@ impl Pipeline {
         for route in self.routes.iter().filter(|r| r.ask == any.type_id()) {
             let carried = {
                 let world = d.world();
-                let policy = d.next.policies.get(route.to).expect("one policy per placement");
+                let policy = &**d.next.policies.get(route.to).expect("one policy per placement");
+                let stage = self.stage(route.to).expect("a placement of this pipeline");
+                let extended = stage.graph().name != route.machine;
+                let policy = if extended { stage.base_policy(policy).unwrap_or(policy) } else { policy };
                 let hall = Hall {
                     world: &world,
                     stages: &self.stages,
@@ -1073,14 +1076,17 @@ impl Pipeline {
                     regions: &d.next.regions,
                 };
                 let region = d.next.region(route.to);
-                (route.deliver)(any, &RouteAt { world: &world, policy: &**policy, region, hall })
+                (route.deliver)(any, &RouteAt { world: &world, policy, region, hall })
             };
             for (code, detail) in carried.holds {
                 d.hold(code, detail);
             }
             let Some(stage) = self.stage(route.to) else { continue };
-            for (key, input) in carried.signals {
-                if let Some(ix) = stage.input_ix(&*input) {
+            for (key, signal) in carried.signals {
+                let input = stage.input_of(&*signal);
+                if let Some((input, ix)) =
+                    input.and_then(|input| Some((input.clone(), stage.input_ix(&*input)?)))
+                {
                     self.signal(d, route.to, key, &input, ix);
                 }
             }

@@ -12,7 +12,9 @@ pub mod review;
 macro_rules! shared {
     ($group:ident . $field:ident : $ty:ty = $($state:ident)|+) => {
         impl $group {
-            pub(super) fn $field(&self) -> &$ty {
+            /// What every state of the group carries.
+            #[must_use]
+            pub fn $field(&self) -> &$ty {
                 match self { $(Self::$state(s) => &s.$field),+ }
             }
         }

@@ -9,6 +9,7 @@ mod docs;
 #[cfg(feature = "testing")]
 mod engine;
 mod examples;
+mod extended;
 mod names_and_versions;
 // The replay's own tests of how it reads an order book.
 #[allow(dead_code)]

@@ -977,7 +977,7 @@ impl On<Paid> for Secured {
 fn freed<R, T>(what: &Try, hold: &Held, cx: &mut Cx<'_, R>, nothing: T) -> Next<R>
 where
     R: Goto<Captured> + Goto<T> + Row<M = M>,
-    T: crate::machine::Untimed<M> + crate::machine::StateOf<M>,
+    M: crate::machine::Untimed<T>,
     P2: crate::machine::PostedBy<R>,
     MoneyBack: crate::machine::AskedBy<R>,
 {

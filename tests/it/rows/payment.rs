@@ -152,7 +152,8 @@ fn reach_leaving(state: &str) -> Shop {
 
 fn says<E>(e: E) -> Call
 where
-    E: consign::machine::Evidence + Into<attempt::Input>,
+    E: consign::machine::Evidence,
+    attempt::M: consign::machine::HasInput<E>,
 {
     attempt::M::evidence(1, e)
 }

@@ -42,7 +42,8 @@ pub(crate) fn declined() -> RefundRefused {
 }
 pub(crate) fn says<E>(e: E) -> Call
 where
-    E: consign::machine::Evidence + Into<refund::Input>,
+    E: consign::machine::Evidence,
+    refund::M: consign::machine::HasInput<E>,
 {
     refund::M::evidence(1, e)
 }

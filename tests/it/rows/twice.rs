@@ -14,7 +14,8 @@ use crate::support::shop::{Shop, eur, order_of};
 
 fn pays<E>(e: E) -> Call
 where
-    E: consign::machine::Evidence + Into<attempt::Input>,
+    E: consign::machine::Evidence,
+    attempt::M: consign::machine::HasInput<E>,
 {
     attempt::M::evidence(1, e)
 }

@@ -1,0 +1,48 @@
+//! The routes by which the library's own stages ask one another.
+
+use super::build::Builder;
+use super::giving;
+use super::lifecycle::{Amended, TurnedDown, Unfillable, lifecycle};
+use crate::id::Key;
+use crate::stage::dispatch::{CannotFill, NeedsCapture};
+use crate::stage::payment::{CaptureAsked, MoneyBack, attempt};
+use crate::stage::proof::OweBack;
+use crate::stage::refund::{Begin, refund};
+use crate::stage::review::{self, TurnDown, case};
+
+impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
+    /// Adds the routes that the library's stages need among one another, of those that are placed so far, or that what
+    /// is placed extends. The ready pipelines use it; so does a host's, before its own routes.
+    #[must_use]
+    pub fn usual_routes(mut self) -> Self {
+        if self.inner.places(&refund::GRAPH) {
+            if self.inner.asked("MoneyBack") {
+                self = self.route::<MoneyBack, refund::M, Begin>(giving::money_back);
+            }
+            if self.inner.places(&attempt::GRAPH) {
+                self = self.route_across::<OweBack, refund::M, Begin>(giving::owe_back);
+            }
+        }
+        if self.inner.places(&attempt::GRAPH) && self.inner.asked("NeedsCapture") {
+            self = self.route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {
+                view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
+            });
+        }
+        if self.inner.places(&case::GRAPH) {
+            self = self.route::<Amended, case::M, review::Amended>(|ask, view| {
+                view.instances().map(|(key, _)| (key, review::Amended { by: ask.by.clone() })).collect()
+            });
+        }
+        if self.inner.asked("TurnDown") {
+            self = self.route::<TurnDown, lifecycle::M, TurnedDown>(|ask, _| {
+                vec![(Key(1), TurnedDown { reason: ask.reason.clone() })]
+            });
+        }
+        if self.inner.asked("CannotFill") {
+            self = self.route::<CannotFill, lifecycle::M, Unfillable>(|ask, _| {
+                vec![(Key(1), Unfillable { reason: ask.why.clone() })]
+            });
+        }
+        self
+    }
+}
