@@ -310,6 +310,8 @@ fn a_machine_hears_of_proofs_that_somebody_yields() {
 fn a_signal_of_a_proof_needs_somebody_who_yields_it() {
     let built = empty!().then(twin::M::with(())).spare::<Baked>().build();
     assert_eq!(faults(built), [BuildFault::Unyielded { place: "twin", proof: "sold" }]);
+    let said = empty!().then(twin::M::with(())).spare::<Baked>().without::<Sold>().build();
+    assert!(said.is_ok(), "that nobody yields it is said: {:?}", said.err());
 }
 
 #[test]
@@ -354,7 +356,7 @@ fn every_fault_is_listed_at_once_and_told_in_one_line_each() {
         told,
         [
             "two machines are placed as `till`",
-            "`shop` hears of `baked`, and nothing yields it",
+            "`shop` hears of `baked`, and nothing yields it: place what does, or say `.without::<..>()`",
             "a route carries `Gossip` to `shop`, and no machine asks it",
             "nothing sends `Counted` to `till`",
             "nothing sends `Counted` to `till`",

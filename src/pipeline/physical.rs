@@ -4,7 +4,6 @@ use super::build::{BuildFaults, Pipeline, pipeline};
 use super::lifecycle::LifePolicy;
 use crate::stage::dispatch::{DispatchPolicy, parcel};
 use crate::stage::payment::{PaymentPolicy, attempt};
-use crate::stage::proof::{Approved, ToCapture};
 use crate::stage::refund::{RefundPolicy, refund};
 use crate::stage::review::{ReviewPolicy, case};
 
@@ -34,7 +33,6 @@ pub fn physical(p: Physical) -> Result<Pipeline, BuildFaults> {
         .then(case::M::with(p.review))
         .then(parcel::M::with(p.dispatch))
         .beside(refund::M::with(p.refund))
-        .spare::<Approved<ToCapture>>()
         .usual_routes()
         .build()
 }

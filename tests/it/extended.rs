@@ -14,7 +14,6 @@ use consign::stage::payment::{
     AnswerDue, Close, Closing, CustomerBack, NextAction, Paid, PaymentPolicy, RequiresAction, Start, Try,
     attempt,
 };
-use consign::stage::proof::{Approved, ToCapture};
 use consign::stage::{dispatch::parcel, refund::refund, review::case};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +92,6 @@ fn composed() -> Pipeline {
         .then(case::M::with(p.review))
         .then(parcel::M::with(p.dispatch))
         .beside(refund::M::with(p.refund))
-        .spare::<Approved<ToCapture>>()
         .usual_routes()
         .build()
         .unwrap()

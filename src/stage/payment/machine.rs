@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{CaptureMode, Expiring, PaymentPolicy};
+use super::policy::{CaptureGate, CaptureMode, Expiring, PaymentPolicy};
 use crate::clock::Timestamp;
 use crate::id::{Channel, Key};
 use crate::ledger::{P1, P2, P3, P4, P5, P6, Source};
@@ -12,16 +12,16 @@ use crate::machine::{
 };
 use crate::money::Money;
 use crate::order::Order;
-use crate::stage::proof::{Cancelling, Collected, Funded, GivesBack};
+use crate::stage::proof::{Approved, Cancelling, Collected, Funded, GivesBack, ToCapture};
 use crate::stage::{data, guesses, plain, quiet, shared};
 
 crate::machine! {
     /// One try to take money on one channel (section 2.2 of the order domain).
     ///
     /// Ranks: 0 a local guess, 1 not final, 2 final and negative, 3 authorised, 4 captured, 5 captured and lost again.
-    pub mod attempt = "payment.attempt" v 3;
+    pub mod attempt = "payment.attempt" v 4;
     policy PaymentPolicy;
-    hears Cancelling, GivesBack;
+    hears Cancelling, GivesBack, Approved<ToCapture>;
     yields Funded, Collected;
     index "payment.reference";
     effects {
@@ -103,7 +103,7 @@ crate::machine! {
         Closing        + CloseRefused   => Closing / Inquire;
         Closing        + NotThere       => Closing | Closed;
         Holding        + Collect        => Capturing / Capture;
-        Holding        + CaptureAsked   => Capturing | Voiding / Capture, Void;
+        Holding        + CaptureAsked   => Capturing | Voiding | Authorized | PartiallyCaptured / Capture, Void;
         Holding        + HoldDue        => Capturing | Voiding / Capture, Void;
         Holding        + Release        => Voiding / Void;
         Holding        + Stop           => Voiding / Void;
@@ -885,6 +885,14 @@ fn due<R: Row<M = M>>(s: &Holding, cx: &Cx<'_, R>) -> i64 {
     asked.saturating_sub(s.hold().captured_minor).min(s.hold().left()).max(0)
 }
 
+/// Whether an authorisation may be captured: no money is drawn through a gate that review holds shut (I14).
+fn may_capture<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
+    match cx.policy().gate {
+        CaptureGate::Open => true,
+        CaptureGate::Review => cx.seen::<Approved<ToCapture>>().is_some(),
+    }
+}
+
 impl Decide<Collect> for Holding {
     fn decide(&self, c: &Collect, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         let left = due(self, cx);
@@ -898,11 +906,21 @@ impl Decide<Collect> for Holding {
         if amount > left {
             return refuse("exceeds_authorized", format!("{amount} of {left} left"));
         }
+        if !may_capture(cx) {
+            return refuse("gate_shut", "review has not let the order pass");
+        }
         Ok(capture(self.what(), self.hold(), amount, cx))
     }
 }
 impl On<CaptureAsked> for Holding {
     fn on(&self, _: &CaptureAsked, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if !may_capture(cx) {
+            // Whoever wants the money asks again.
+            return match self {
+                Holding::Authorized(s) => stay(s.clone()),
+                Holding::PartiallyCaptured(s) => stay(s.clone()),
+            };
+        }
         match due(self, cx) {
             0 => void(self.what(), self.hold(), cx),
             left => capture(self.what(), self.hold(), left, cx),
@@ -913,7 +931,7 @@ impl On<HoldDue> for Holding {
     fn on(&self, _: &HoldDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let wanted = wanted(cx) && matches!(self, Holding::Authorized(_));
         let left = due(self, cx);
-        if wanted && left > 0 && cx.policy().expiring == Expiring::Capture {
+        if wanted && left > 0 && cx.policy().expiring == Expiring::Capture && may_capture(cx) {
             capture(self.what(), self.hold(), left, cx)
         } else {
             void(self.what(), self.hold(), cx)

@@ -31,12 +31,26 @@ pub enum FundsPolicy {
     },
 }
 
+/// What must be open before an authorisation is captured. Money that a channel takes at once, when it is charged, is
+/// taken before any review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CaptureGate {
+    /// Review must have let the order pass, and not have taken that back. With [`FundsPolicy::RequireCaptured`] and
+    /// [`CaptureMode::Later`] each would wait for the other: choose [`Open`](Self::Open) there.
+    #[default]
+    Review,
+    /// Nothing: the pipeline has no review, or captures before it.
+    Open,
+}
+
 /// What happens to an authorisation that is about to expire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Expiring {
-    /// It is captured.
+    /// It is captured; behind a gate that is shut, it is released.
     Capture,
     /// It is released; the customer is asked again.
     Release,
@@ -49,6 +63,9 @@ pub struct PaymentPolicy {
     pub capture: CaptureMode,
     /// What must be there before goods may leave.
     pub funds: FundsPolicy,
+    /// What must be open before an authorisation is captured. Default: review.
+    #[serde(default)]
+    pub gate: CaptureGate,
     /// Whether an order of total zero counts as paid. If not, it waits.
     pub free_is_funded: bool,
     /// How long a call may stay unanswered before its outcome is Unknown. Default 30 s.
@@ -79,6 +96,7 @@ impl Default for PaymentPolicy {
         Self {
             capture: CaptureMode::AtOnce,
             funds: FundsPolicy::RequireCaptured,
+            gate: CaptureGate::Review,
             free_is_funded: true,
             answer_ms: 30_000,
             inquire_ms: vec![

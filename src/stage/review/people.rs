@@ -235,6 +235,7 @@ impl Decide<Expedite> for OpenCase {
     }
 }
 
+/// Keeps who did work that bars from approving.
 fn contributed(file: &mut File, c: &Contribute, by: &Actor, policy: &ReviewPolicy) {
     if policy.barring_work.contains(&c.work) && !file.contributors.contains(by) {
         file.contributors.push(by.clone());
@@ -242,7 +243,12 @@ fn contributed(file: &mut File, c: &Contribute, by: &Actor, policy: &ReviewPolic
 }
 impl Decide<Contribute> for Live {
     fn decide(&self, c: &Contribute, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        Ok(same_live(self, |file| contributed(file, c, cx.by(), cx.policy())))
+        Ok(same_live(self, |file| {
+            contributed(file, c, cx.by(), cx.policy());
+            // What they approved before and nothing came of yet is their own work now.
+            let File { approved_by, contributors, .. } = file;
+            approved_by.retain(|by| !contributors.contains(by));
+        }))
     }
 }
 impl Decide<Contribute> for Ended {

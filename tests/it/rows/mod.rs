@@ -2,10 +2,10 @@
 //! that fire, what they post, what they want outside, and what they hold.
 
 pub(crate) mod amend;
-mod dispatch;
+pub(crate) mod dispatch;
 mod ends;
 mod journeys;
-mod lifecycle;
+pub(crate) mod lifecycle;
 pub(crate) mod payment;
 mod refund;
 mod refusals;

@@ -3,17 +3,25 @@
 use consign::machine::Call;
 use consign::pipeline::Physical;
 use consign::stage::payment::{
-    AcceptMismatch, ActionNeeded, Authorised, Cancel, CaptureFailed, CaptureMode, CaptureRefused,
-    CloseRefused, Collect, CustomerBack, DeclineClass, Expiring, FundsPolicy, Gone, HoldExpired,
-    HoldReleased, NextAction, NotThere, Paid, PaymentPolicy, Pended, RefuseMismatch, Refused, Release, Start,
-    StillHeld, VoidRefused, attempt,
+    AcceptMismatch, ActionNeeded, Authorised, Cancel, CaptureFailed, CaptureGate, CaptureMode,
+    CaptureRefused, CloseRefused, Collect, CustomerBack, DeclineClass, Expiring, FundsPolicy, Gone,
+    HoldExpired, HoldReleased, NextAction, NotThere, Paid, PaymentPolicy, Pended, RefuseMismatch, Refused,
+    Release, Start, StillHeld, VoidRefused, attempt,
 };
 
 use super::{Case, case, each};
 use crate::support::shop::{Shop, eur, order_of};
 
 /// Authorised when the customer pays, captured when a parcel is ready.
+/// Authorised first; whoever asks may capture, whatever review says.
 pub(crate) fn later() -> Physical {
+    let mut policy = gated();
+    policy.payment.gate = CaptureGate::Open;
+    policy
+}
+
+/// Authorised first; captured when review has let the order pass.
+pub(crate) fn gated() -> Physical {
     let payment = PaymentPolicy {
         capture: CaptureMode::Later,
         funds: FundsPolicy::RequireAuthorized,
@@ -645,6 +653,28 @@ fn secured() -> Vec<Case> {
     all.push(case(
         "an authorisation is about to expire: it is captured",
         || reach("Authorized"),
+        |s| s.due("payment.attempt", 1, "HoldDue"),
+        "
+            payment.attempt 1: Authorized + HoldDue -> Capturing
+            wants Capture 1 #0 amount=50.00 EUR channel=card reference=r1
+        ",
+    ));
+    all.push(case(
+        "an authorisation is about to expire behind a gate that is shut: it is released",
+        || reach_under(gated(), "Authorized"),
+        |s| s.due("payment.attempt", 1, "HoldDue"),
+        "
+            payment.attempt 1: Authorized + HoldDue -> Voiding
+            wants Void 1 #0 channel=card reference=r1
+        ",
+    ));
+    all.push(case(
+        "an authorisation is about to expire after review let the order pass: it is captured",
+        || {
+            let mut s = reach_under(gated(), "Authorized");
+            s.done("Score", super::review::scored(3));
+            s
+        },
         |s| s.due("payment.attempt", 1, "HoldDue"),
         "
             payment.attempt 1: Authorized + HoldDue -> Capturing

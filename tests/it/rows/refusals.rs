@@ -234,6 +234,7 @@ fn refusals() -> Vec<Refusal> {
         refusal(|| payment::reach("Authorized"), payment::collect(Some(-1)), "not_positive"),
         refusal(|| payment::reach("Authorized"), payment::collect(Some(5001)), "exceeds_authorized"),
         refusal(|| payment::reach("PartiallyCaptured"), payment::collect(Some(2001)), "exceeds_authorized"),
+        refusal(|| payment::reach_under(payment::gated(), "Authorized"), payment::collect(None), "gate_shut"),
         refusal(
             || {
                 let mut s = payment::reach("Sending");

@@ -11,8 +11,8 @@ use consign::stage::dispatch::{
     Tracking, UnreserveRefused,
 };
 use consign::stage::payment::{
-    CaptureMode, CaptureRefused, CloseRefused, Expiring, FundsPolicy, Gone, HoldExpired, HoldReleased,
-    NotThere, Paid, StillHeld, VoidRefused, attempt,
+    CaptureGate, CaptureMode, CaptureRefused, CloseRefused, Expiring, FundsPolicy, Gone, HoldExpired,
+    HoldReleased, NotThere, Paid, StillHeld, VoidRefused, attempt,
 };
 use consign::stage::refund::{AccountClosed, ShortBalance, refund};
 use consign::stage::review::{Banned, ScoreRefused};
@@ -52,6 +52,7 @@ fn policy(dice: &mut Dice) -> Physical {
         p.payment.funds = FundsPolicy::RequireAuthorized;
     }
     p.payment.expiring = dice.pick(vec![Expiring::Capture, Expiring::Release]);
+    p.payment.gate = dice.pick(vec![CaptureGate::Review, CaptureGate::Open]);
     p.payment.inquiries = 3;
     p.dispatch.reserve = dice.pick(vec![ReserveWhen::Placed, ReserveWhen::GatesOpen]);
     p.dispatch.packing = dice.pick(vec![Packing::Automatic, Packing::ByWarehouse]);

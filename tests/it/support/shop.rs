@@ -71,7 +71,11 @@ const SECOND: u64 = 1000;
 impl Shop {
     /// Places an order.
     pub(crate) fn place(policy: Physical, order: Order) -> Self {
-        let pipeline = physical(policy).unwrap();
+        Self::place_on(physical(policy).unwrap(), order)
+    }
+
+    /// Places an order on another pipeline.
+    pub(crate) fn place_on(pipeline: Pipeline, order: Order) -> Self {
         let id: OrderId = "o-1".parse().unwrap();
         let now = Timestamp::from_millis(0);
         let decision = pipeline.place(id.into(), order, now).unwrap();
