@@ -63,11 +63,19 @@ pub(super) struct Live {
     head: Hash,
     owner: Option<Owner>,
     armed: Option<Timestamp>,
+    /// The version and fingerprint of the release that wrote it, where that is an older one.
+    older: Option<(u32, u64)>,
 }
 
 impl Live {
-    pub(super) fn new(desk: Arc<Desk>, progress: Progress, head: Hash, owner: Option<Owner>) -> Self {
-        Self { desk, progress, head, owner, armed: None }
+    pub(super) fn new(
+        desk: Arc<Desk>,
+        progress: Progress,
+        head: Hash,
+        owner: Option<Owner>,
+        older: Option<(u32, u64)>,
+    ) -> Self {
+        Self { desk, progress, head, owner, armed: None, older }
     }
 
     pub(super) fn view(&self) -> OrderView {
@@ -462,6 +470,14 @@ impl OrderTask {
             self.due.wake |= failed.transient();
             return;
         }
+        match self.up_to_date().await {
+            Ok(true) => {}
+            Ok(false) => self.due.wake = true,
+            Err(failed) => self.due.wake |= failed.transient(),
+        }
+        if self.live.as_ref().is_none_or(|l| l.older.is_some()) {
+            return;
+        }
         // As many rounds as any order needs: a timer's row sets a later instant, so it cannot go on for ever.
         for _ in 0..1024 {
             let Some(live) = &self.live else { return };
@@ -513,41 +529,57 @@ impl OrderTask {
         Ok(())
     }
 
-    /// Steps and commits one input.
+    /// Steps and commits one input. An order of an older release is brought up to date first.
     async fn apply(&mut self, event: &Event) -> Result<Disposition, Failed> {
         for _ in 0..ATTEMPTS {
             self.open().await?;
-            let now = self.inner.env.now();
-            let Some(live) = &self.live else { return Err(Failed::Unknown) };
-            let pipeline = live.desk.pipeline().clone();
-            let stepped = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                pipeline.step(&live.progress, event.clone(), now)
-            }));
-            let decision = match stepped {
-                Ok(Ok(Ok(decision))) => decision,
-                Ok(Ok(Err(refused))) => return Err(Failed::Refused(refused)),
-                Ok(Err(fault)) => {
-                    self.park(&fault.0).await;
-                    return Err(EngineError::Parked { order: self.id.clone(), why: fault.0 }.into());
-                }
-                Err(panic) => {
-                    let why = said(&*panic);
-                    self.park(&why).await;
-                    return Err(EngineError::Parked { order: self.id.clone(), why }.into());
-                }
-            };
-            let disposition = decision.disposition;
-            if decision.entry.is_none() {
+            if self.up_to_date().await?
+                && let Some(disposition) = self.step(event.clone()).await?
+            {
                 return Ok(disposition);
-            }
-            let (desk, head, owner) = (live.desk.clone(), live.head, live.owner);
-            match self.commit(&desk, &head, decision, owner).await {
-                Ok(()) => return Ok(disposition),
-                Err(Failed::Contended) => {}
-                Err(other) => return Err(other),
             }
         }
         Err(Failed::Contended)
+    }
+
+    /// Brings an order of an older release up to date, in an entry of its own. Whether it is; if not, others moved it.
+    async fn up_to_date(&mut self) -> Result<bool, Failed> {
+        let Some((from, fingerprint)) = self.live.as_ref().and_then(|l| l.older) else { return Ok(true) };
+        let kind = EventKind::Upgrade { from, fingerprint };
+        let upgraded = self.step(Event { kind, by: Actor::system(), occurred: None }).await?;
+        Ok(upgraded.is_some())
+    }
+
+    /// Steps and commits one input once. `None` when others moved the order in between.
+    async fn step(&mut self, event: Event) -> Result<Option<Disposition>, Failed> {
+        let now = self.inner.env.now();
+        let Some(live) = &self.live else { return Err(Failed::Unknown) };
+        let pipeline = live.desk.pipeline().clone();
+        let stepped =
+            std::panic::catch_unwind(AssertUnwindSafe(|| pipeline.step(&live.progress, event, now)));
+        let decision = match stepped {
+            Ok(Ok(Ok(decision))) => decision,
+            Ok(Ok(Err(refused))) => return Err(Failed::Refused(refused)),
+            Ok(Err(fault)) => {
+                self.park(&fault.0).await;
+                return Err(EngineError::Parked { order: self.id.clone(), why: fault.0 }.into());
+            }
+            Err(panic) => {
+                let why = said(&*panic);
+                self.park(&why).await;
+                return Err(EngineError::Parked { order: self.id.clone(), why }.into());
+            }
+        };
+        let disposition = decision.disposition;
+        if decision.entry.is_none() {
+            return Ok(Some(disposition));
+        }
+        let (desk, head, owner) = (live.desk.clone(), live.head, live.owner);
+        match self.commit(&desk, &head, decision, owner).await {
+            Ok(()) => Ok(Some(disposition)),
+            Err(Failed::Contended) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     /// Applies an input that cannot be refused and must not be lost: while the store is out of order, later. Whether it
@@ -559,6 +591,7 @@ impl OrderTask {
             | EventKind::Evidence { .. }
             | EventKind::Timer { .. }
             | EventKind::Park { .. }
+            | EventKind::Upgrade { .. }
             | EventKind::Release { .. } => None,
         };
         if let Some(effect) = effect {
@@ -591,6 +624,10 @@ impl OrderTask {
             self.due.inputs.push(event);
             return;
         };
+        // What an older release wrote and this one cannot bring up to date stays as it is.
+        if live.older.is_some() {
+            return;
+        }
         let now = self.inner.env.now();
         let Ok(Ok(decision)) = live.desk.pipeline().step(&live.progress, event.clone(), now) else { return };
         let (desk, head, owner) = (live.desk.clone(), live.head, live.owner);
@@ -636,6 +673,7 @@ impl OrderTask {
                     let wanted = decision
                         .entry
                         .as_ref()
+                        .filter(|e| !e.upgraded)
                         .map_or(0, |e| e.wanted.iter().filter(|w| w.attempt == 1).count());
                     let begun =
                         decision.progress.effects.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
@@ -664,9 +702,16 @@ impl OrderTask {
                 fires: decision.fires,
             });
         }
-        self.live =
-            Some(Box::new(Live { desk: desk.clone(), progress: decision.progress, head, owner, armed }));
-        if let Some(entry) = decision.entry {
+        self.live = Some(Box::new(Live {
+            desk: desk.clone(),
+            progress: decision.progress,
+            head,
+            owner,
+            armed,
+            older: None,
+        }));
+        // An upgrade writes down what is wanted already; nothing is begun by it.
+        if let Some(entry) = decision.entry.filter(|e| !e.upgraded) {
             for w in entry.wanted.iter().filter(|w| w.not_before.is_none()) {
                 self.begin(w);
             }

@@ -18,7 +18,8 @@ use crate::clock::Timestamp;
 use crate::gateway::{AnyHandler, Notice, Notifier};
 use crate::id::OrderKey;
 use crate::journal::Desk;
-use crate::store::{Bytes, Hash, Held, Incarnation, Position, Store, Stored};
+use crate::pipeline::Pipeline;
+use crate::store::{Bytes, Hash, Held, Incarnation, PipelineId, Position, Store, Stored};
 
 /// How long a worker's lease runs; it is renewed three times within it.
 const LEASE: Duration = Duration::from_secs(30);
@@ -173,20 +174,25 @@ impl Inner {
             self.waiting_count.store(waiting.len(), Ordering::Release);
         }
         let now = self.env.now();
+        let readable = self.readable();
         loop {
-            let page = self.store.claim(self.me, now, 256).await?;
+            let page = self.store.claim(self.me, now, &readable, 256).await?;
             if page.is_empty() {
                 break;
             }
             for stored in page {
                 let c = &stored.columns;
-                if self.desk_of(&c.pipeline, c.pipeline_version, c.fingerprint).is_none() {
-                    continue;
-                }
                 self.counters.recovered.fetch_add(1, Ordering::Relaxed);
                 // The row says when it must be woken; whether a crash interrupted an effect stands in its progress.
+                let current = self.desks.iter().any(|d| {
+                    let p = d.pipeline();
+                    p.version() == c.pipeline_version && p.fingerprint() == c.fingerprint
+                });
                 if has_wanted(&stored.progress) || lock(&self.waiting).contains(&stored.order) {
                     self.post(stored.order.clone(), Msg::Recover);
+                } else if !current {
+                    // Brought up to date at once: it may wait for instants that the older release did not set.
+                    self.post(stored.order.clone(), Msg::Wake);
                 } else if let Some(at) = c.wake_at {
                     self.arm(at, stored.order.clone());
                 }
@@ -210,7 +216,26 @@ impl Inner {
                 let p = d.pipeline();
                 p.name() == name && p.version() == version && p.fingerprint() == fingerprint
             })
+            .or_else(|| {
+                let upgrades = |p: &Pipeline| p.name() == name && p.upgrades(version, fingerprint);
+                self.desks.iter().find(|d| upgrades(d.pipeline()))
+            })
             .cloned()
+    }
+
+    /// Everything that some desk can read.
+    fn readable(&self) -> Vec<PipelineId> {
+        let ids = self.desks.iter().flat_map(|d| {
+            let p = d.pipeline();
+            let own = std::iter::once((p.version(), p.fingerprint()));
+            let name: Arc<str> = p.name().into();
+            own.chain(p.older()).map(move |(version, fingerprint)| PipelineId {
+                name: name.clone(),
+                version,
+                fingerprint,
+            })
+        });
+        ids.collect()
     }
 
     fn shard(&self, id: &OrderKey) -> &Shard {
@@ -396,7 +421,10 @@ impl Inner {
             }
         }
         let progress = desk.open(stored, &policies)?;
-        Ok(Live::new(desk, progress, stored.head, stored.owner))
+        let is = desk.pipeline();
+        let current = c.pipeline_version == is.version() && c.fingerprint == is.fingerprint();
+        let older = (!current).then_some((c.pipeline_version, c.fingerprint));
+        Ok(Live::new(desk, progress, stored.head, stored.owner, older))
     }
 
     pub(super) async fn load(&self, id: &OrderKey) -> Result<Option<Live>, EngineError> {

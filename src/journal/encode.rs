@@ -10,7 +10,7 @@ use super::read::JournalError;
 use crate::id::Key;
 use crate::ledger::{Posting, Source};
 use crate::machine::{CodecError, Instance};
-use crate::pipeline::{Decision, EntryRecord, IndexMove, Outstanding, Pipeline, Progress};
+use crate::pipeline::{Decision, EntryRecord, HeldPolicy, IndexMove, Outstanding, Pipeline, Progress};
 use crate::store::{Batch, Bytes, Columns, Entry, Hash, IndexChange, Owner};
 
 /// Encodes the decisions of one pipeline. Holds what is the same for every order: names, and the policies that new
@@ -290,7 +290,11 @@ impl Desk {
         j.raw("{\"v\":").int(FORMAT.into()).raw(",\"p\":");
         match &p.held_policies {
             // An order keeps the policies that it was placed under, whatever new ones get.
-            Some(held) => j.list(held.iter(), |j, p| j.policy(&p.place, p.version, &p.hash)),
+            Some(held) => {
+                let new = self.new_policies(held).map(|p| (p.place, p.version, format!("{:?}", p.hash)));
+                let held = held.iter().map(|p| (p.place.as_str(), p.version, p.hash.clone()));
+                j.list(held.chain(new), |j, (place, version, hash)| j.policy(place, version, &hash))
+            }
             None => {
                 j.list(self.policies.iter(), |j, p| j.policy(p.place, p.version, &format!("{:?}", p.hash)))
             }
@@ -302,6 +306,11 @@ impl Desk {
         j.0.extend_from_slice(&p.order.content());
         j.raw("}");
         j.0.into()
+    }
+
+    /// The policies of placements that an order did not know when it was placed.
+    fn new_policies<'a>(&'a self, held: &'a [HeldPolicy]) -> impl Iterator<Item = &'a PolicyRecord> + 'a {
+        self.policies.iter().filter(|p| !held.iter().any(|h| h.place == p.place))
     }
 
     fn columns(&self, p: &Progress) -> Columns {
@@ -348,11 +357,13 @@ impl Desk {
             head: next,
             columns: self.columns(p),
             progress: self.progress(p),
-            document: (new || record.amended).then(|| self.document(p)),
-            policies: if new {
-                self.policies.iter().map(|p| (p.hash, p.body.clone())).collect()
-            } else {
-                Vec::new()
+            document: (new || record.amended || record.upgraded).then(|| self.document(p)),
+            policies: match &p.held_policies {
+                _ if new => self.policies.iter().map(|p| (p.hash, p.body.clone())).collect(),
+                Some(held) if record.upgraded => {
+                    self.new_policies(held).map(|p| (p.hash, p.body.clone())).collect()
+                }
+                Some(_) | None => Vec::new(),
             },
             entries: vec![Entry { seq: p.version, hash: next, body }],
             index: record.index.iter().map(index_change).collect(),

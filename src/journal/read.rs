@@ -200,6 +200,7 @@ impl Desk {
             commands: raw.c,
             placed_at: Timestamp::from_millis(raw.t.0),
             updated_at: Timestamp::from_millis(raw.t.1),
+            older: pipeline.upgrades(stored.columns.pipeline_version, stored.columns.fingerprint),
         };
         pipeline.restore(restore).map_err(JournalError::from)
     }

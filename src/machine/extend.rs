@@ -63,11 +63,12 @@ macro_rules! joined {
 mod join {
     use super::*;
     joined! {
-        states: StateSpec, StateSpec { name: "", kind: Kind::Fail, timers: 0, rank: 0, version: 0 };
+        states: StateSpec, StateSpec { name: "", kind: Kind::Fail, timers: 0, rank: 0, version: 0, oldest: 0 };
         inputs: InputSpec,
-            InputSpec { name: "", class: Class::Signal, rank: None, trigger: Trigger::Route, version: 0 };
+            InputSpec { name: "", class: Class::Signal, rank: None, trigger: Trigger::Route, version: 0, oldest: 0 };
         effects: EffectSpec, EffectSpec {
-            name: "", handler: "", mode: Mode::Read, done: &[], declined: "", unknown: "", exhausted: "", version: 0,
+            name: "", handler: "", mode: Mode::Read, done: &[], declined: "", unknown: "", exhausted: "",
+            version: 0, oldest: 0,
         };
         names: &'static str, "";
         masks: (u64, u64), (0, 0);

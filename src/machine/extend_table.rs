@@ -160,6 +160,7 @@ macro_rules! extend {
                         rank: $crate::machine!(@rank $($inrank)?),
                         trigger: $crate::machine!(@trigger $(($ph $($pr)?))?),
                         version: $crate::machine!(@version $($iv)?),
+                        oldest: $crate::machine!(@version $($iv)?) $($(- $crate::machine!(@one $iold))+)?,
                     },)+)*
                 ]);
             const ROWS: &[$crate::machine::graph::RowSpec] = &[$($crate::machine::graph::RowSpec {
@@ -189,6 +190,7 @@ macro_rules! extend {
                 timers: 0 $($(| 1 << <M as $crate::machine::HasInput<super::$dl>>::IX)+)?,
                 rank: BASE.states[bit::$stands.trailing_zeros() as usize].rank,
                 version: $crate::machine!(@version $($sv)?),
+                oldest: $crate::machine!(@version $($sv)?) $($(- $crate::machine!(@one $sold))+)?,
             }),*];
             /// What each own state stands for.
             const STANDS: &[u64] = &[$(bit::$stands),*];
@@ -224,6 +226,7 @@ macro_rules! extend {
                         unknown: $crate::extend!(@answer $fx unknown $($lost)?),
                         exhausted: $crate::extend!(@answer $fx exhausted $($spent)?),
                         version: $crate::machine!(@version $($fv)?),
+                        oldest: $crate::machine!(@version $($fv)?) $($(- $crate::machine!(@one $fold))+)?,
                     }),*
                 ]),
                 asks: &x::names::<{ BASE.asks.len() + ASKS.len() }>(BASE.asks, ASKS),
@@ -412,6 +415,8 @@ macro_rules! extend {
                     $crate::machine::check::posts(&GRAPH, $crate::ledger::Code::P2.bit()) }>;
                 const GRAPH: &'static $crate::machine::Graph = &GRAPH;
                 const POLICY_VERSION: u16 = $crate::machine!(@version $($pv)?);
+                const OLDEST_POLICY: u16 =
+                    $crate::machine!(@version $($pv)?) $($(- $crate::machine!(@one $pold))+)?;
 
                 fn step(
                     state: Option<&State>,

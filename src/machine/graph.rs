@@ -94,6 +94,8 @@ pub struct StateSpec {
     pub rank: u8,
     /// The version of its stored form.
     pub version: u16,
+    /// The oldest version of it that can be read.
+    pub oldest: u16,
 }
 
 /// An input of a machine.
@@ -109,6 +111,8 @@ pub struct InputSpec {
     pub trigger: Trigger,
     /// The version of its stored form.
     pub version: u16,
+    /// The oldest version of it that can be read.
+    pub oldest: u16,
 }
 
 /// How an effect may be repeated.
@@ -154,6 +158,8 @@ pub struct EffectSpec {
     pub exhausted: &'static str,
     /// The version of its stored form.
     pub version: u16,
+    /// The oldest version of it that can be read.
+    pub oldest: u16,
 }
 
 /// A row of the table.

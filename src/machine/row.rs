@@ -517,6 +517,8 @@ pub trait Machine: Sized + Debug + 'static {
     const GRAPH: &'static Graph;
     /// The version of the policy's stored form.
     const POLICY_VERSION: u16;
+    /// The oldest version of it that can be read.
+    const OLDEST_POLICY: u16;
 
     /// Steps one instance.
     ///

@@ -93,6 +93,7 @@ macro_rules! machine {
                 rank: $crate::machine!(@rank $($inrank)?),
                 trigger: $crate::machine!(@trigger $(($ph $($pr)?))?),
                 version: $crate::machine!(@version $($iv)?),
+                oldest: $crate::machine!(@version $($iv)?) $($(- $crate::machine!(@one $iold))+)?,
             },)+)*];
             /// The table.
             $reach const GRAPH: $crate::machine::Graph = $crate::machine::Graph {
@@ -109,6 +110,7 @@ macro_rules! machine {
                     timers: 0 $($(| 1 << ix::E::$dl as u8)+)?,
                     rank: 0 $(+ $strank)?,
                     version: $crate::machine!(@version $($sv)?),
+                    oldest: $crate::machine!(@version $($sv)?) $($(- $crate::machine!(@one $sold))+)?,
                 }),*],
                 inputs: INPUTS,
                 effects: &[$($crate::machine::graph::EffectSpec {
@@ -120,6 +122,7 @@ macro_rules! machine {
                     unknown: $crate::machine!(@answer $fx unknown $($lost)?),
                     exhausted: $crate::machine!(@answer $fx exhausted $($spent)?),
                     version: $crate::machine!(@version $($fv)?),
+                    oldest: $crate::machine!(@version $($fv)?) $($(- $crate::machine!(@one $fold))+)?,
                 }),*],
                 asks: &[$($(stringify!($ask)),+)?],
                 opens: 0 $($(| 1 << ix::E::$op as u8)+)?,
@@ -274,6 +277,8 @@ macro_rules! machine {
                     $crate::machine::check::posts(&GRAPH, $crate::ledger::Code::P2.bit()) }>;
                 const GRAPH: &'static $crate::machine::Graph = &GRAPH;
                 const POLICY_VERSION: u16 = $crate::machine!(@version $($pv)?);
+                const OLDEST_POLICY: u16 =
+                    $crate::machine!(@version $($pv)?) $($(- $crate::machine!(@one $pold))+)?;
 
                 fn step(
                     state: Option<&State>,
@@ -438,6 +443,7 @@ macro_rules! machine {
 
     (@name $id:ident) => { stringify!($id) };
     (@name $id:ident $name:literal) => { $name };
+    (@one $old:ident) => { 1 };
     (@version) => { 1 };
     (@version $v:literal) => { $v };
     (@kind wait) => { $crate::machine::Kind::Wait };

@@ -10,6 +10,7 @@ use petgraph::algo::toposort;
 use petgraph::graph::DiGraph;
 
 use super::lifecycle::{self, LifePolicy};
+use super::names::{Names, Older};
 use super::progress::{Outstanding, Progress};
 use super::region::{Placed, Stage};
 use crate::clock::Timestamp;
@@ -29,6 +30,7 @@ pub struct Pipeline {
     pub(crate) version: u32,
     pub(crate) stages: Vec<Box<dyn Stage>>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) older: Vec<Older>,
     fingerprint: u64,
 }
 
@@ -226,6 +228,20 @@ pub enum BuildFault {
         /// The signal.
         signal: &'static str,
     },
+    /// A record of an older release cannot be read.
+    #[error("version {from} stored {what} `{name}` v{version} of `{place}`, which nothing here reads")]
+    NotUpgraded {
+        /// The older version of the pipeline.
+        from: u32,
+        /// The placement.
+        place: String,
+        /// `pipeline`, `placement`, `policy`, `state`, `evidence` or `effect`.
+        what: &'static str,
+        /// Its stored name.
+        name: String,
+        /// Its stored version.
+        version: u16,
+    },
     /// A policy cannot be stored.
     #[error("the policy of `{place}` cannot be stored: {why}")]
     Policy {
@@ -262,6 +278,7 @@ pub(crate) struct Parts {
     routes: Vec<PendingRoute>,
     spare: Vec<&'static str>,
     without: Vec<&'static str>,
+    older: Vec<Names>,
 }
 
 struct PendingRoute {
@@ -292,6 +309,7 @@ pub fn pipeline(
             routes: Vec::new(),
             spare: Vec::new(),
             without: Vec::new(),
+            older: Vec::new(),
         },
         types: PhantomData,
     }
@@ -432,6 +450,15 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
         self
     }
 
+    /// Goes on with the orders of an older release, whose names the host has kept: each is read by the upgrades that
+    /// the tables declare, and brought up to date when an engine takes it over. Stages that are new to it hear of
+    /// every proof that holds, and an instant that the older release did not set has come.
+    #[must_use]
+    pub fn upgrades(mut self, older: Names) -> Self {
+        self.inner.older.push(older);
+        self
+    }
+
     /// Checks what only the whole shows, and gives the pipeline.
     ///
     /// # Errors
@@ -467,6 +494,9 @@ impl Parts {
             if let Err(why) = s.save_policy() {
                 faults.push(BuildFault::Policy { place: s.name(), why: why.to_string() });
             }
+        }
+        for older in &self.older {
+            faults.extend(older.faults(self.name, &self.stages));
         }
         let mut routes = Vec::new();
         let mut lost = Vec::new();
@@ -511,6 +541,7 @@ impl Parts {
             version: self.version,
             stages: self.stages,
             routes,
+            older: self.older.iter().map(Names::older).collect(),
             fingerprint: print.0,
         })
     }

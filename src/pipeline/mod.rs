@@ -10,6 +10,7 @@
 mod build;
 pub mod giving;
 pub mod lifecycle;
+mod names;
 mod physical;
 mod progress;
 mod region;
@@ -19,6 +20,7 @@ mod usual;
 
 pub use build::{BuildFault, BuildFaults, Builder, Carried, Hall, Pipeline, RouteSpec, pipeline};
 pub use lifecycle::{Cause, LifePolicy};
+pub use names::{Names, PlaceNames};
 pub use physical::{Physical, physical};
 pub(crate) use progress::HeldPolicy;
 pub use progress::{Hold, Outstanding, Phase, Progress};

@@ -20,6 +20,8 @@ pub(crate) trait Stage: Debug + Send + Sync {
     /// The policy that new orders take with them, and its stored form.
     fn policy(&self) -> Arc<dyn Any + Send + Sync>;
     fn policy_version(&self) -> u16;
+    /// The oldest version of a policy that can be read.
+    fn oldest_policy(&self) -> u16;
     /// The part of a policy that the machine goes by which this one extends.
     fn base_policy<'a>(&self, policy: &'a (dyn Any + Send + Sync)) -> Option<&'a (dyn Any + Send + Sync)>;
     fn save_policy(&self) -> Result<String, CodecError>;
@@ -184,6 +186,10 @@ impl<M: Machine> Stage for Placed<M> {
 
     fn policy_version(&self) -> u16 {
         M::POLICY_VERSION
+    }
+
+    fn oldest_policy(&self) -> u16 {
+        M::OLDEST_POLICY
     }
 
     fn base_policy<'a>(&self, policy: &'a (dyn Any + Send + Sync)) -> Option<&'a (dyn Any + Send + Sync)> {

@@ -29,6 +29,8 @@ pub(crate) struct Restore {
     pub commands: Vec<u64>,
     pub placed_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Whether an older release wrote it.
+    pub older: bool,
 }
 
 pub(crate) struct RestoredInstance {
@@ -126,12 +128,16 @@ impl Pipeline {
             }
             let mut due = Vec::with_capacity(i.due.len());
             for (timer, at) in i.due {
-                let ix = stage.graph().input(&timer).ok_or_else(|| CodecError::Unknown {
-                    machine: stage.graph().name,
-                    what: "timer",
-                    name: timer.clone(),
-                })?;
-                due.push((u8::try_from(ix).unwrap_or(u8::MAX), at));
+                // A timer that an older release knew and this one does not has nobody to wake.
+                if let Some(ix) = stage.graph().input(&timer) {
+                    due.push((u8::try_from(ix).unwrap_or(u8::MAX), at));
+                } else if !r.older {
+                    return Err(CodecError::Unknown {
+                        machine: stage.graph().name,
+                        what: "timer",
+                        name: timer,
+                    });
+                }
             }
             let policy = p.policies.get(i.place).expect("one policy per placement");
             let index = stage.index(i.key, &*loaded.value, &p.order, &**policy);

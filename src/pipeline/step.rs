@@ -80,6 +80,13 @@ pub enum EventKind {
         /// What happened, for people.
         detail: String,
     },
+    /// The order was placed or last moved by an older release, which had these placements: it goes on under this one.
+    Upgrade {
+        /// The version that it comes from.
+        from: u32,
+        /// The fingerprint of that version's graph.
+        fingerprint: u64,
+    },
     /// A person has looked, and releases a hold.
     Release {
         /// The hold's number within the order.
@@ -273,7 +280,7 @@ pub struct EntryRecord {
     pub occurred: Option<Timestamp>,
     /// Who.
     pub by: Actor,
-    /// `place`, `command`, `evidence`, `answer`, `timer`, `retry`, `park` or `release`.
+    /// `place`, `command`, `evidence`, `answer`, `timer`, `retry`, `park`, `upgrade` or `release`.
     pub kind: &'static str,
     /// What became of the input.
     pub disposition: Disposition,
@@ -299,6 +306,8 @@ pub struct EntryRecord {
     pub command: Option<u64>,
     /// Whether the document is another from here on. The input holds it.
     pub amended: bool,
+    /// Whether the order goes on under another release from here on.
+    pub upgraded: bool,
 }
 
 /// What a step decided.
@@ -339,6 +348,7 @@ struct Draft {
     holds: Vec<Hold>,
     asks: VecDeque<Box<dyn AskValue>>,
     amended: bool,
+    upgraded: bool,
 }
 
 impl Draft {
@@ -357,6 +367,7 @@ impl Draft {
             holds: Vec::new(),
             asks: VecDeque::new(),
             amended: false,
+            upgraded: false,
         }
     }
 
@@ -501,6 +512,7 @@ impl Pipeline {
                 Ok(Ok(self.finish(d, "park", Disposition::Noted, None, None, |_| {})))
             }
             EventKind::Release { hold } => Ok(self.release(p, hold, by, now)),
+            EventKind::Upgrade { from, fingerprint } => self.upgrade(p, from, fingerprint, by, now).map(Ok),
         }
     }
 
@@ -761,6 +773,46 @@ impl Pipeline {
             d.wanted.push(w);
         }
         self.finish(d, "retry", Disposition::Noted, None, None, |_| {})
+    }
+
+    /// Brings an order of an older release up to date. Everything of it is journaled as this release stores it, so that
+    /// the fold stays the state.
+    fn upgrade(
+        &self,
+        p: &Progress,
+        from: u32,
+        fingerprint: u64,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Decision, StepError> {
+        let Some(older) = self.older_release(from, fingerprint) else {
+            return Err(StepError(format!("version {from} ({fingerprint:016x}) is not upgraded here")));
+        };
+        let mut d = Draft::new(p, by, now, None);
+        for (place, stage) in self.stages.iter().enumerate() {
+            for i in p.region(place) {
+                let timers = stage.graph().states.get(usize::from(i.at)).map_or(0, |s| s.timers);
+                let mut due: Vec<_> = i.due.iter().filter(|(t, _)| timers >> t & 1 == 1).copied().collect();
+                // An instant that the older release did not set has come: the handler decides anew.
+                for timer in (0..64).filter(|t| timers >> t & 1 == 1) {
+                    if !due.iter().any(|(t, _)| *t == timer) {
+                        due.push((timer, now));
+                    }
+                }
+                d.next.put(place, Instance { due, ..(**i).clone() });
+                d.changed.insert((place, i.key));
+            }
+        }
+        d.wanted = p.wanted.clone();
+        d.upgraded = true;
+        let held: Vec<&'static str> = d.next.proofs.names().collect();
+        for (place, stage) in self.stages.iter().enumerate() {
+            if !older.places.iter().any(|known| known == stage.name()) {
+                self.tell(&mut d, place, &Proofs::default(), &[], &held);
+            }
+        }
+        self.settle(&mut d);
+        Ok(self.finish(d, "upgrade", Disposition::Noted, None, None, |_| {}))
     }
 
     fn release(&self, p: &Progress, hold: u32, by: Actor, now: Timestamp) -> Result<Decision, Refused> {
@@ -1130,6 +1182,7 @@ impl Pipeline {
             released: None,
             command: None,
             amended: d.amended,
+            upgraded: d.upgraded,
         };
         more(&mut entry);
         Decision { disposition, progress: d.next, entry: Some(entry), fires: d.fires }

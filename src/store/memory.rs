@@ -12,7 +12,7 @@ use crate::id::{OrderKey, TenantId};
 
 use super::{
     Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
-    Incarnation, Migrated, Owner, Position, Stats, Store, Stored,
+    Incarnation, Migrated, Owner, PipelineId, Position, Stats, Store, Stored,
 };
 
 /// A store in memory. It forgets everything when dropped and survives nothing.
@@ -281,7 +281,13 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn claim(&self, me: Incarnation, now: Timestamp, limit: usize) -> Result<Vec<Stored>, Error> {
+    async fn claim(
+        &self,
+        me: Incarnation,
+        now: Timestamp,
+        under: &[PipelineId],
+        limit: usize,
+    ) -> Result<Vec<Stored>, Error> {
         let mut state = self.open()?;
         state.bury(now);
         let State { rows, keys, workers, .. } = &mut *state;
@@ -297,7 +303,7 @@ impl Store for MemoryStore {
                 continue;
             };
             let alive = stored.owner.is_some_and(|owner| workers.contains_key(&owner.incarnation));
-            if stored.columns.open && !alive {
+            if stored.columns.open && !alive && under.iter().any(|p| p.carries(&stored.columns)) {
                 let epoch = stored.owner.map_or(0, |owner| owner.epoch) + 1;
                 stored.owner = Some(Owner { incarnation: me, epoch });
                 claimed.push(stored.clone());

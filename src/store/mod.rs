@@ -138,13 +138,21 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn renew_worker(&self, me: Incarnation, until: Timestamp) -> Result<(), Error>;
 
     /// Declares dead every incarnation whose lease is past at `now`; then takes over at most
-    /// `limit` open orders that nobody, or a dead incarnation, owns, and bumps their epoch. Their
-    /// version and head stay. An empty answer means that none is left.
+    /// `limit` open orders that run under one of `under` and that nobody, or a dead incarnation,
+    /// owns, and bumps their epoch. Their version and head stay, and orders under other pipelines
+    /// are left as they are, for somebody who can read them. An empty answer means that none is
+    /// left.
     ///
     /// # Errors
     ///
     /// [`Error::LeaseLost`] when `me` itself is dead.
-    async fn claim(&self, me: Incarnation, now: Timestamp, limit: usize) -> Result<Vec<Stored>, Error>;
+    async fn claim(
+        &self,
+        me: Incarnation,
+        now: Timestamp,
+        under: &[PipelineId],
+        limit: usize,
+    ) -> Result<Vec<Stored>, Error>;
 
     /// All orders, or all open ones, after `after` in key order, at most `limit`.
     async fn scan(&self, after: Option<OrderKey>, limit: usize, open_only: bool)
@@ -397,6 +405,27 @@ pub enum InboxPut {
     New,
     /// It was known already, waiting or applied.
     Known,
+}
+
+/// What an order runs under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PipelineId {
+    /// Name of the pipeline.
+    pub name: Arc<str>,
+    /// Its version.
+    pub version: u32,
+    /// Fingerprint of its graph.
+    pub fingerprint: u64,
+}
+
+impl PipelineId {
+    /// Whether an order with these columns runs under it.
+    #[must_use]
+    pub fn carries(&self, columns: &Columns) -> bool {
+        self.name == columns.pipeline
+            && self.version == columns.pipeline_version
+            && self.fingerprint == columns.fingerprint
+    }
 }
 
 /// How many orders run under one graph of one pipeline. Graphs without orders may be listed with

@@ -20,8 +20,8 @@ use crate::clock::Timestamp;
 use crate::id::{OrderId, OrderKey, TenantId};
 use crate::store::{
     Batch, Brief, Bytes, Columns, CommitError, Entry, Error, Filter, Found, Hash, Held, InboxPut, InboxRow,
-    Incarnation, IndexChange, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NUMBER, MAX_SPACE_BYTES, Owner, Position,
-    Store, Stored,
+    Incarnation, IndexChange, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NUMBER, MAX_SPACE_BYTES, Owner, PipelineId,
+    Position, Store, Stored,
 };
 
 /// Proves that stores made by `fresh` keep the laws. Each call of `fresh` has to make an empty
@@ -72,6 +72,7 @@ where
         incarnations_grow
         leases_end
         claims_take_what_nobody_owns
+        claims_leave_what_the_claimant_cannot_read
         an_old_owner_is_fenced
         an_event_is_known_for_good
         events_wait_in_order
@@ -770,10 +771,10 @@ async fn leases_end(store: &dyn Store) {
     well(store.renew_worker(new, at(200)).await, "its present life is renewed");
     let late = well(start("late", 20, 30).await, "another starts");
     well(store.renew_worker(late, at(60)).await, "late, but nobody declared it dead");
-    same(store.claim(new, at(60), 9).await, Ok(vec![]), "a claim declares the late one dead");
+    same(store.claim(new, at(60), &shop(), 9).await, Ok(vec![]), "a claim declares the late one dead");
     same(store.renew_worker(late, at(90)).await, Err(Error::LeaseLost), "and so it is");
-    same(store.claim(late, at(60), 9).await, Err(Error::LeaseLost), "the dead claim nothing");
-    same(store.claim(new, at(200), 9).await, Err(Error::LeaseLost), "nor do those who are past");
+    same(store.claim(late, at(60), &shop(), 9).await, Err(Error::LeaseLost), "the dead claim nothing");
+    same(store.claim(new, at(200), &shop(), 9).await, Err(Error::LeaseLost), "nor do those who are past");
     let unknown = Incarnation(MAX_NUMBER);
     same(store.renew_worker(unknown, at(9)).await, Err(Error::LeaseLost), "the unknown are dead");
     let third = well(start("third", 300, 400).await, "a third starts");
@@ -805,7 +806,7 @@ async fn claims_take_what_nobody_owns(store: &dyn Store) {
     let me = well(start("me", 5, 1_000).await, "a third starts");
     let mut taken = BTreeMap::new();
     loop {
-        let claimed = well(store.claim(me, at(10), 2).await, "the living may claim");
+        let claimed = well(store.claim(me, at(10), &shop(), 2).await, "the living may claim");
         law(claimed.len() <= 2, "a claim takes no more than asked");
         if claimed.is_empty() {
             break;
@@ -828,16 +829,53 @@ async fn claims_take_what_nobody_owns(store: &dyn Store) {
             same(untouched, as_stored(batch), "what is not claimed stays as it was");
         }
     }
-    same(store.claim(me, at(10), 9).await, Ok(vec![]), "nothing is claimed twice");
+    same(store.claim(me, at(10), &shop(), 9).await, Ok(vec![]), "nothing is claimed twice");
     for (name, order) in &taken {
         let batch = Batch { owner: order.owner, ..after(&place(name)) };
         commit(store, &batch).await;
     }
-    same(store.claim(me, at(10), 0).await, Ok(vec![]), "who asks for nothing gets nothing");
+    same(store.claim(me, at(10), &shop(), 0).await, Ok(vec![]), "who asks for nothing gets nothing");
     let heir = well(start("me", 10, 1_000).await, "the worker starts again");
-    let claimed = well(store.claim(heir, at(11), 99).await, "it claims what was its own");
+    let claimed = well(store.claim(heir, at(11), &shop(), 99).await, "it claims what was its own");
     same(claimed.len(), 3, "a new life takes over from the one before");
     law(claimed.iter().all(|order| order.version == 2), "as the old one left it");
+}
+
+/// The pipeline that the orders of this kit run under.
+fn shop() -> [PipelineId; 1] {
+    [under(&columns())]
+}
+
+fn under(columns: &Columns) -> PipelineId {
+    PipelineId {
+        name: columns.pipeline.clone(),
+        version: columns.pipeline_version,
+        fingerprint: columns.fingerprint,
+    }
+}
+
+async fn claims_leave_what_the_claimant_cannot_read(store: &dyn Store) {
+    let theirs = |n: u64| match n {
+        0 => Columns { pipeline: "other".into(), ..columns() },
+        1 => Columns { pipeline_version: columns().pipeline_version + 1, ..columns() },
+        _ => Columns { fingerprint: columns().fingerprint ^ 1, ..columns() },
+    };
+    for n in 0..3 {
+        commit(store, &Batch { columns: theirs(n), ..place(&format!("theirs-{n}")) }).await;
+    }
+    commit(store, &place("ours")).await;
+    let me = begin(store, "me").await;
+    same(store.claim(me, at(1), &[], 9).await, Ok(vec![]), "who can read nothing claims nothing");
+    let claimed = well(store.claim(me, at(1), &shop(), 9).await, "the living claim");
+    let names: Vec<_> = claimed.iter().map(|o| o.order.order.as_str().to_owned()).collect();
+    same(names, strings(&["ours"]), "name, version and fingerprint must be known");
+    for n in 0..3 {
+        let order = loaded(store, &order(&format!("theirs-{n}"))).await;
+        same(order.owner, None, "what is not claimed has no new owner");
+    }
+    let both = [under(&theirs(1)), under(&theirs(2))];
+    let claimed = well(store.claim(me, at(1), &both, 9).await, "the living claim");
+    same(claimed.len(), 2, "several pipelines are claimed for at once");
 }
 
 async fn an_old_owner_is_fenced(store: &dyn Store) {
@@ -1175,7 +1213,7 @@ where
     law(next > last, "a position is never given twice, not even after deletion and reopening");
     let second = begin(&*store, "w").await;
     law(second > first, "incarnations go on");
-    let mut claimed = well(store.claim(second, at(1), 99).await, "the new life claims");
+    let mut claimed = well(store.claim(second, at(1), &shop(), 99).await, "the new life claims");
     claimed.retain(|stored| stored.order == order("owned"));
     let owners: Vec<_> = claimed.iter().map(|stored| stored.owner).collect();
     let owner = Some(Owner { incarnation: second, epoch: 10 });

@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::id::OrderKey;
 use crate::store::{
     Batch, Columns, CommitError, Entry, Error, Hash, InboxPut, InboxRow, Incarnation, Migrated, Owner,
-    Position, Stored,
+    PipelineId, Position, Stored,
 };
 
 /// The common transition: columns no index looks at.
@@ -511,12 +511,17 @@ impl<'c> Work<'c> {
         &mut self,
         me: Incarnation,
         now: Timestamp,
+        under: &[PipelineId],
         limit: usize,
     ) -> Result<Vec<Stored>, Fault> {
         let connection = self.connection;
         self.bury(now)?;
         if !self.lives(me)? {
             return Err(Error::LeaseLost.into());
+        }
+        let under = self.pids(under)?;
+        if under.is_empty() {
+            return Ok(Vec::new());
         }
         let mut claimed = Vec::new();
         let mut owner = -1_i64;
@@ -533,7 +538,7 @@ impl<'c> Work<'c> {
             let room = i64::try_from(limit - claimed.len()).unwrap_or(i64::MAX);
             let mut find = connection.prepare_cached(&format!(
                 "{} INDEXED BY orders_owned {} WHERE o.open = 1 AND o.owner = ?1
-                 ORDER BY o.no LIMIT ?2",
+                 AND o.pid IN ({under}) ORDER BY o.no LIMIT ?2",
                 rows::STORED,
                 rows::STORED_PARTS
             ))?;
@@ -557,6 +562,19 @@ impl<'c> Work<'c> {
             self.memo.orders.forget(&stored.order);
         }
         Ok(claimed.into_iter().map(|(_, stored)| stored).collect())
+    }
+
+    /// The numbers of these pipelines, as a list for a query.
+    fn pids(&self, under: &[PipelineId]) -> Result<String, Fault> {
+        let mut find = self.connection.prepare_cached(
+            "SELECT pid FROM pipelines WHERE name = ?1 AND version = ?2 AND fingerprint = ?3",
+        )?;
+        let mut pids = Vec::new();
+        for PipelineId { name, version, fingerprint } in under {
+            let found = params![&**name, version, fingerprint.cast_signed()];
+            pids.extend(find.query_row(found, |row| row.get::<_, i64>(0)).optional()?);
+        }
+        Ok(pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
     }
 
     fn bury(&mut self, now: Timestamp) -> Result<(), Fault> {

@@ -33,7 +33,7 @@ use self::reader::Readers;
 use self::writer::{Answer, Counters, GROUP, Job, Task, Writer};
 use super::{
     Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
-    Incarnation, Migrated, Position, Stats, Store, Stored,
+    Incarnation, Migrated, PipelineId, Position, Stats, Store, Stored,
 };
 use crate::clock::Timestamp;
 use crate::id::{OrderKey, TenantId};
@@ -199,8 +199,14 @@ impl Store for SqliteStore {
         self.ask(Task::RenewWorker { me, until }).await.map(drop)
     }
 
-    async fn claim(&self, me: Incarnation, now: Timestamp, limit: usize) -> Result<Vec<Stored>, Error> {
-        let task = Task::Claim { me, now, limit };
+    async fn claim(
+        &self,
+        me: Incarnation,
+        now: Timestamp,
+        under: &[PipelineId],
+        limit: usize,
+    ) -> Result<Vec<Stored>, Error> {
+        let task = Task::Claim { me, now, under: under.into(), limit };
         let Answer::Claimed(orders) = self.ask(task).await? else { unreachable!("{IN_KIND}") };
         Ok(orders)
     }

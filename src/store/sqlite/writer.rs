@@ -27,7 +27,9 @@ use super::file::{self, Claim};
 use super::schema;
 use crate::clock::Timestamp;
 use crate::id::OrderKey;
-use crate::store::{Batch, CommitError, Error, InboxPut, InboxRow, Incarnation, Migrated, Position, Stored};
+use crate::store::{
+    Batch, CommitError, Error, InboxPut, InboxRow, Incarnation, Migrated, PipelineId, Position, Stored,
+};
 
 /// The most batches in one transaction. Larger groups gain no rate and hold their first callers
 /// back for longer.
@@ -66,6 +68,7 @@ pub(super) enum Task {
     Claim {
         me: Incarnation,
         now: Timestamp,
+        under: Box<[PipelineId]>,
         limit: usize,
     },
     InboxPut(InboxRow),
@@ -321,8 +324,8 @@ fn answer(work: &mut Work<'_>, task: &mut Task, careful: bool) -> Result<Answer,
             let renew = |work: &mut Work<'_>| work.renew_worker(*me, *until);
             told(piece(work, careful, renew).map(|()| Answer::Done))
         }
-        Task::Claim { me, now, limit } => {
-            let claim = |work: &mut Work<'_>| work.claim(*me, *now, *limit);
+        Task::Claim { me, now, under, limit } => {
+            let claim = |work: &mut Work<'_>| work.claim(*me, *now, under, *limit);
             told(piece(work, careful, claim).map(Answer::Claimed))
         }
         Task::Migrate => told(piece(work, careful, |work| work.migrate(schema::STEPS)).map(Answer::Migrated)),

@@ -8,3 +8,4 @@ mod random;
 mod stories;
 mod support;
 mod tricky;
+mod upgrades;

@@ -18,7 +18,7 @@ use consign::pipeline::{Physical, Pipeline, physical};
 use consign::stage::dispatch::{DispatchPolicy, Packing};
 use consign::store::{
     Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
-    Incarnation, MemoryStore, Migrated, Position, SqliteStore, Stats, Store, Stored,
+    Incarnation, MemoryStore, Migrated, PipelineId, Position, SqliteStore, Stats, Store, Stored,
 };
 use consign::testing::{SandboxCarrier, SandboxGateway, SandboxInventory, SandboxScorer, VirtualEnv};
 
@@ -146,6 +146,11 @@ impl Life {
         self.blind.store(loads, Ordering::SeqCst);
     }
 
+    /// An order as it stands on the disk, whatever this life makes of it.
+    pub(crate) async fn load_raw(&self, order: &str) -> Stored {
+        self.disk.load(&key(order)).await.unwrap().unwrap()
+    }
+
     pub(crate) fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }
@@ -233,8 +238,20 @@ impl Store for Life {
     async fn renew_worker(&self, me: Incarnation, until: Timestamp) -> Result<(), Error> {
         self.disk.renew_worker(me, until).await
     }
-    async fn claim(&self, me: Incarnation, now: Timestamp, limit: usize) -> Result<Vec<Stored>, Error> {
-        Ok(self.disk.claim(me, now, limit).await?.into_iter().map(|stored| self.patched(stored)).collect())
+    async fn claim(
+        &self,
+        me: Incarnation,
+        now: Timestamp,
+        under: &[PipelineId],
+        limit: usize,
+    ) -> Result<Vec<Stored>, Error> {
+        Ok(self
+            .disk
+            .claim(me, now, under, limit)
+            .await?
+            .into_iter()
+            .map(|stored| self.patched(stored))
+            .collect())
     }
     async fn scan(
         &self,
