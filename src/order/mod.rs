@@ -5,7 +5,7 @@
 //!   |                  |
 //!   | every Fault      +-- tenders()   ways to pay, numbered
 //!   v                  +-- parcels()   goods by group, numbered, each with its share of the total
-//! the host             +-- services_minor()   what is left for services
+//! the host             +-- services()  services, numbered, each with its share of what is left for them
 //! ```
 //!
 //! A [`Draft`] is what a host fills or reads from JSON. [`Order::parse`] checks it whole, and an
@@ -21,7 +21,7 @@ mod parse;
 
 pub use draft::{Charge, ChargeKind, Draft, DraftTender, Line, LineKind, Party, PartyRole};
 pub use fault::{Fault, Faults};
-pub use parcel::Parcel;
+pub use parcel::{Parcel, Service};
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -216,6 +216,16 @@ impl Order {
             (false, true) => OrderKind::Service,
             (true | false, false) => OrderKind::Goods,
         }
+    }
+
+    /// The services, one per line, in the order of the lines.
+    ///
+    /// A service's share is its part of [`services_minor`](Self::services_minor), by largest remainder: it follows what
+    /// the lines cost, or is equal where they cost nothing. Thus no share is negative, and all of them together are what
+    /// the services carry.
+    #[must_use]
+    pub fn services(&self) -> Vec<Service> {
+        parcel::services(self)
     }
 
     /// The order as bytes: two orders are equal exactly when these are. They tell a second placing

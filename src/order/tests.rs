@@ -435,6 +435,29 @@ fn an_order_of_services_has_no_parcel() {
 }
 
 #[test]
+fn services_are_numbered_by_line_and_share_what_they_carry_by_largest_remainder() {
+    let lines = vec![
+        Line::service("setup", 1, 100),
+        Line::goods("poster", 1, 700),
+        Line::service("ads", 2, 50),
+        Line::service("report", 1, 100),
+    ];
+    let order = order(of(lines, vec![Charge::new(ChargeKind::Discount, -200)], 800));
+    assert_eq!(order.services_minor(), 240);
+    let dealt = |o: &Order| o.services().iter().map(|s| (s.key.0, s.line, s.share_minor)).collect::<Vec<_>>();
+    assert_eq!(dealt(&order), [(1, 0, 80), (2, 2, 80), (3, 3, 80)]);
+    let odd = of(
+        vec![Line::service("a", 1, 1), Line::service("b", 1, 1), Line::service("c", 1, 1)],
+        vec![Charge::new(ChargeKind::Tax, 97)],
+        100,
+    );
+    assert_eq!(dealt(&self::order(odd)), [(1, 0, 34), (2, 1, 33), (3, 2, 33)]);
+    let free = of(vec![Line::service("a", 1, 0), Line::service("b", 1, 0)], vec![], 0);
+    assert_eq!(dealt(&self::order(free)), [(1, 0, 0), (2, 1, 0)]);
+    assert!(self::order(of(vec![Line::goods("g", 1, 5)], vec![], 5)).services().is_empty());
+}
+
+#[test]
 fn a_groups_charge_goes_to_its_goods_then_to_its_services_then_to_all() {
     let draft = |group: &str| {
         of(
@@ -597,6 +620,20 @@ proptest! {
         let shares: i64 = parcels.iter().map(|p| p.share_minor).sum();
         prop_assert_eq!(shares + services, total);
         prop_assert!(services >= 0 && parcels.iter().all(|p| p.share_minor >= 0));
+
+        let done = order.services();
+        prop_assert_eq!(done.iter().map(|s| s.share_minor).sum::<i64>(), services);
+        prop_assert!(done.iter().all(|s| s.share_minor >= 0));
+        let of_services: Vec<usize> =
+            (0..order.lines().len()).filter(|at| order.lines()[*at].kind == LineKind::Service).collect();
+        prop_assert_eq!(done.iter().map(|s| s.line).collect::<Vec<_>>(), of_services);
+        prop_assert!(done.iter().zip(1..).all(|(s, n)| s.key.0 == n));
+        for (a, b) in done.iter().zip(done.iter().skip(1)) {
+            let cost = |s: &Service| order.lines()[s.line].amount_minor().unwrap();
+            // What costs more carries more, and what costs the same carries the same but for one unit.
+            prop_assert!(cost(a) <= cost(b) || a.share_minor >= b.share_minor);
+            prop_assert!(cost(a) != cost(b) || (a.share_minor - b.share_minor).abs() <= 1);
+        }
 
         let mut packed: Vec<usize> = parcels.into_iter().flat_map(|p| p.lines).collect();
         packed.sort_unstable();
