@@ -174,6 +174,17 @@ impl Books {
         self.of(Code::P7, None).saturating_sub(self.of(Code::P8, None))
     }
 
+    /// Minor units that an order worth `total_minor` can still earn: all of it, less what is earned, and less what was
+    /// given back or is on its way back out of the customer account and was not paid again. Never negative.
+    #[must_use]
+    pub fn earnable(&self, total_minor: i64) -> i64 {
+        let given =
+            self.of_source(Code::P9, Source::Cust).saturating_sub(self.of_source(Code::P11, Source::Cust));
+        // What was paid again after it was given back is earned all the same.
+        let missing = total_minor.saturating_sub(self.kept());
+        total_minor.saturating_sub(given.min(missing).max(0)).saturating_sub(self.earned()).max(0)
+    }
+
     /// Minor units taken from the customer on a channel (all channels when `None`), late failures taken off.
     #[must_use]
     pub fn captured(&self, channel: Option<&Channel>) -> i64 {

@@ -24,6 +24,7 @@
 //! | P16 | receivable written off | loss | cust |
 //! | P17 | processing fee | fee | psp |
 //! | P18 | money that left without an operation of ours | suspense | psp |
+//! | P19 | what a provider takes for a service that nobody ordered | loss | psp |
 
 mod account;
 mod books;
@@ -34,6 +35,6 @@ mod tests;
 pub use account::{Account, Source};
 pub use books::{Books, Broken};
 pub use posting::{
-    Code, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18, Post, Posting,
-    PostingError,
+    Code, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18, P19, Post,
+    Posting, PostingError,
 };

@@ -65,6 +65,7 @@ const TABLE: &[(Code, Source, &str, &str)] = &[
     (Code::P16, Source::Cust, "loss", "cust"),
     (Code::P17, Source::Cust, "fee", "psp:card"),
     (Code::P18, Source::Cust, "suspense", "psp:card"),
+    (Code::P19, Source::Cust, "loss", "psp:card"),
 ];
 
 const SOURCES: [Source; 4] = [Source::Cust, Source::Suspense, Source::Fee, Source::Loss];
@@ -210,6 +211,34 @@ fn books_are_clear_when_no_clearing_account_holds_anything() {
 }
 
 #[test]
+fn what_a_provider_takes_for_nothing_is_our_loss_and_touches_no_customer() {
+    let platform: Channel = "ads".parse().unwrap();
+    let b = posted![
+        P3 { channel: card(), amount_minor: 100 },
+        P7 { amount_minor: 100 },
+        P19 { channel: platform.clone(), amount_minor: 7 },
+    ];
+    assert_eq!(show(&b), ["psp:ads -7", "psp:card 100", "earned -100", "loss 7"]);
+    assert!(b.is_clear());
+    assert_eq!((b.check(100), b.kept(), b.refundable(&platform)), (Ok(()), 100, 0));
+}
+
+#[test]
+fn what_can_still_be_earned_is_the_price_less_what_was_given_back_and_not_paid_again() {
+    let b = posted![P3 { channel: card(), amount_minor: 100 }, P7 { amount_minor: 30 }];
+    assert_eq!(b.earnable(100), 70);
+    let mut b = b;
+    step(&mut b, many(P9 { channel: card(), source: Source::Cust, amount_minor: 20 }));
+    assert_eq!(b.earnable(100), 50, "a refund under way is not earned");
+    step(&mut b, many(P10 { channel: card(), amount_minor: 20 }));
+    assert_eq!(b.earnable(100), 50);
+    step(&mut b, many(P3 { channel: card(), amount_minor: 20 }));
+    assert_eq!(b.earnable(100), 70, "what was paid again is earned all the same");
+    assert_eq!(Books::default().earnable(100), 100, "on credit");
+    assert_eq!(posted![P7 { amount_minor: 100 }].earnable(100), 0);
+}
+
+#[test]
 fn money_on_one_channel_does_not_clear_what_is_open_on_another() {
     let b = posted![P1 { channel: card(), amount_minor: 5 }, P2 { channel: wallet(), amount_minor: 5 },];
     assert!(!b.is_clear());
@@ -339,7 +368,7 @@ proptest! {
                     Code::P4 | Code::P9 | Code::P18 => -p.amount_minor,
                     Code::P13 if p.source == Source::Cust => -p.amount_minor,
                     Code::P1 | Code::P2 | Code::P6 | Code::P7 | Code::P8 | Code::P10 | Code::P12
-                    | Code::P13 | Code::P15 | Code::P16 | Code::P17 => 0,
+                    | Code::P13 | Code::P15 | Code::P16 | Code::P17 | Code::P19 => 0,
                 })
                 .sum();
             prop_assert_eq!(b.refundable(&channel), free.max(0));

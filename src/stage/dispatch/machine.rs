@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::{DispatchPolicy, EarnPolicy, OnShortage, Packing, ReserveWhen};
 use crate::clock::Timestamp;
 use crate::id::Key;
-use crate::ledger::{Code, P7, P8, Source};
+use crate::ledger::{P7, P8};
 use crate::machine::{
     Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Evidence, Fold, Goto, Life, Next, On, Opens, PostedBy,
     Row, View, refuse, stay, to, until,
@@ -679,22 +679,6 @@ where
         cx.post(P7 { amount_minor: trip.earned_minor });
     }
 }
-/// What the order may still earn: a refund out of goodwill, made while the goods were out, is not earned.
-fn earnable<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
-    let given = cx.books().sums().filter(|p| p.source == Source::Cust).fold(0, |n: i64, p| {
-        if p.code == Code::P9 {
-            n.saturating_add(p.amount_minor)
-        } else if p.code == Code::P11 {
-            n.saturating_sub(p.amount_minor)
-        } else {
-            n
-        }
-    });
-    let total = cx.order().total().minor();
-    // What was paid again after it was given back is earned all the same.
-    let missing = total.saturating_sub(cx.books().kept());
-    total.saturating_sub(given.min(missing).max(0)).saturating_sub(cx.books().earned())
-}
 fn unearn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
     P8: PostedBy<R>,
@@ -713,7 +697,7 @@ where
     cx.want(Consume { units, asked: trip.asked });
     let mut trip = Trip { handed_over_at: Some(cx.occurred()), ..trip.clone() };
     if cx.policy().earn == EarnPolicy::OnHandover {
-        earn(earnable(cx), &mut trip, cx);
+        earn(cx.books().earnable(cx.order().total().minor()), &mut trip, cx);
     }
     trip
 }
@@ -843,7 +827,7 @@ impl Trip {
 impl On<DeliveredTo> for HandedOver {
     fn on(&self, e: &DeliveredTo, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let mut trip = self.trip.delivered(cx.occurred());
-        earn(earnable(cx), &mut trip, cx);
+        earn(cx.books().earnable(cx.order().total().minor()), &mut trip, cx);
         to(Delivered { trip, by: e.by })
     }
 }
