@@ -90,6 +90,7 @@ fn typed(length: Length) -> f64 {
         books: &books,
         proofs: &proofs,
         life: Life::Placed,
+        due_minor: order.total().minor(),
         standing: &standing,
     };
     let policy = PaymentPolicy::default();

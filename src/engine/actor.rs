@@ -23,7 +23,7 @@ use crate::journal::{Desk, Kept};
 use crate::machine::{Call, Mode, Reply, Told};
 use crate::order::Order;
 use crate::pipeline::{
-    Decision, Disposition, EffectAnswer, Event, EventKind, Outstanding, Progress, Refused,
+    Decision, Disposition, EffectAnswer, Event, EventKind, Outstanding, Progress, Refused, Unplaced,
 };
 use crate::store::{CommitError, Error as StoreError, Hash, InboxPut, InboxRow, Owner};
 
@@ -320,10 +320,13 @@ impl OrderTask {
                     Err(PlaceError::Conflict { order: self.id.clone() })
                 };
             }
-            let decision = desk
-                .pipeline()
-                .place(self.id.clone(), order.clone(), now)
-                .map_err(|e| EngineError::Parked { order: self.id.clone(), why: e.to_string() })?;
+            let decision =
+                desk.pipeline().place(self.id.clone(), order.clone(), now).map_err(|why| match why {
+                    Unplaced::Unserved { .. } => PlaceError::Unserved(why),
+                    Unplaced::Fault(e) => {
+                        EngineError::Parked { order: self.id.clone(), why: e.to_string() }.into()
+                    }
+                })?;
             match self.commit(&desk, &Hash::default(), decision, None).await {
                 Ok(()) => {
                     self.take_turns().await;

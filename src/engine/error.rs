@@ -3,7 +3,7 @@
 use crate::id::OrderKey;
 use crate::journal::JournalError;
 use crate::order::Fault;
-use crate::pipeline::Refused;
+use crate::pipeline::{Refused, Unplaced};
 use crate::store::{CommitError, Error as StoreError};
 
 /// Why an order was not placed.
@@ -26,6 +26,9 @@ pub enum PlaceError {
         /// The name.
         name: String,
     },
+    /// The pipeline has no stage for one of its lines: place it in another.
+    #[error(transparent)]
+    Unserved(Unplaced),
     // Wait, then place it again.
     /// Too much is under way.
     #[error("the engine takes nothing new at the moment")]

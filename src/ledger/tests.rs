@@ -228,6 +228,7 @@ fn what_can_still_be_earned_is_the_price_less_what_was_given_back_and_not_paid_a
     let b = posted![P3 { channel: card(), amount_minor: 100 }, P7 { amount_minor: 30 }];
     assert_eq!(b.earnable(100), 70);
     let mut b = b;
+    let step = |b: &mut Books, all: Vec<Posting>| all.iter().for_each(|p| b.post(p).unwrap());
     step(&mut b, many(P9 { channel: card(), source: Source::Cust, amount_minor: 20 }));
     assert_eq!(b.earnable(100), 50, "a refund under way is not earned");
     step(&mut b, many(P10 { channel: card(), amount_minor: 20 }));

@@ -149,6 +149,8 @@ pub struct World<'a> {
     pub proofs: &'a Proofs,
     /// The order's lifecycle.
     pub life: Life,
+    /// What the order costs, in minor units: its total, less what is not to be served any more.
+    pub due_minor: i64,
     /// What stands open.
     pub standing: &'a Standing,
 }
@@ -359,6 +361,12 @@ impl<'a, R: Row> Cx<'a, R> {
     #[must_use]
     pub fn life(&self) -> Life {
         self.view.world.life
+    }
+
+    /// What the order costs, in minor units: its total, less what is not to be served any more.
+    #[must_use]
+    pub fn due_minor(&self) -> i64 {
+        self.view.world.due_minor
     }
 
     /// What stands open in the order.

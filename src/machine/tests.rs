@@ -315,6 +315,7 @@ impl Scene {
             books: &self.books,
             proofs: &self.proofs,
             life: Life::Placed,
+            due_minor: self.order.total().minor(),
             standing: &self.standing,
         };
         see(&View::new(&world, &self.policy, &[]))

@@ -70,8 +70,9 @@ pub fn owe_back(ask: &OweBack, view: &View<'_, refund::M>, hall: &Hall<'_>) -> C
         })
         .collect();
     let mut holds = Vec::new();
-    if given < ask.amount_minor {
-        let detail = format!("{given} of {} can go back: {}", ask.amount_minor, ask.reason);
+    // Of what was never paid nothing is owed, and nobody waits for it.
+    if given < wanted {
+        let detail = format!("{given} of {wanted} can go back: {}", ask.reason);
         holds.push(("not_refundable", detail));
     }
     Carried { signals, holds }

@@ -8,23 +8,24 @@ use crate::machine::{
 };
 use crate::order::{Draft, LineKind, Order};
 use crate::stage::proof::{
-    Approved, Cancelling as Leaving, Funded, GivesBack, Goods, OweBack, Served, Services, TakesBack,
-    ToDispatch, Wanted,
+    Approved, Cancelling as Leaving, Funded, GivesBack, Goods, Lines, OweBack, Served, Services, TakesBack,
+    ToActivate, ToDispatch, Wanted,
 };
 use crate::stage::{data, plain};
 
 crate::machine! {
     /// The lifecycle of an order (section 2.10 of the order domain).
-    pub mod lifecycle = "order.life" v 3;
+    pub mod lifecycle = "order.life" v 4;
     policy LifePolicy;
-    hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>;
-    yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished;
+    hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>, Approved<ToActivate>;
+    yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished, Unserved;
     effects { }
     asks { Amended, OweBack }
     inputs {
         command Place, Amend, Cancel, RequestReturn;
         timer   PaymentDue, Watch, WindowDue;
-        signal  TurnedDown, Unfillable, Cleared (on granted Clear), Done (on granted Finished);
+        signal  TurnedDown, Unfillable, Waived, Cleared (on granted Clear), Done (on granted Finished),
+                Failed (on granted Unserved);
     }
     states {
         Placed: wait(PaymentDue),
@@ -37,7 +38,7 @@ crate::machine! {
     }
     groups {
         Whole   = Placed | Completed;
-        Over    = Cancelled | Rejected | Expired | Closed;
+        Alive   = Placed | Cancelling;
         NotOpen = Completed | Cancelled | Rejected | Expired | Closed;
     }
     rows {
@@ -48,15 +49,18 @@ crate::machine! {
         Placed     + TurnedDown    => Cancelling;
         Placed     + Unfillable    => Cancelling;
         Placed     + Done          => Completed;
+        Placed     + Failed        => Cancelling;
         Whole      + RequestReturn => Cancelling;
         Cancelling + RequestReturn => Cancelling;
         Cancelling + Cleared       => Cancelled | Rejected | Expired;
         Cancelling + Done          => Completed;
         Cancelling + Watch         => Cancelling;
         Completed  + WindowDue     => Completed | Closed;
+        Alive      + Waived        => Placed | Cancelling;
     }
     ignore {
-        Placed + Cleared; Cancelling + TurnedDown | Unfillable; NotOpen + TurnedDown | Unfillable | Done | Cleared;
+        Placed + Cleared; Cancelling + TurnedDown | Unfillable | Failed;
+        NotOpen + TurnedDown | Unfillable | Done | Cleared | Failed | Waived;
     }
 }
 
@@ -99,12 +103,17 @@ pub enum Cause {
 
 data! {
     /// Placed, and wanted.
-    Placed { }
+    Placed {
+        /** Minor units of the price that are not due any more. */
+        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+    }
     /// On its way out.
     Cancelling {
         /** Why. */ cause: Cause,
         /** In words. */ reason: String,
         /** Whether goods that are out come back. */ goods_return: bool,
+        /** Minor units of the price that are not due any more. */
+        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Out, with nothing left.
     Cancelled { /** Why. */ cause: Cause, /** In words. */ reason: String }
@@ -116,6 +125,8 @@ data! {
     Completed {
         /** Whether the rest of it was called off. */
         #[serde(default, skip_serializing_if = "std::ops::Not::not")] stopped: bool,
+        /** Minor units of the price that are not due any more. */
+        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Served and settled, and the time for returns and disputes is over.
     Closed { }
@@ -134,6 +145,13 @@ data! {
     TurnedDown { /** Why. */ reason: String }
     /// It cannot be filled.
     Unfillable { /** Why. */ reason: String }
+    /// A part of the price is not due any more: what it was for will not be served.
+    Waived { /** Minor units. */ amount_minor: i64 }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn is_zero(n: &i64) -> bool {
+    *n == 0
 }
 
 plain! {
@@ -149,6 +167,8 @@ plain! {
     Cleared,
     /// Served and settled.
     Done,
+    /// All of it came to an end, and none of it reached the customer.
+    Failed,
 }
 
 /// Nothing is left: no goods out, nothing under way, and every clearing account is empty.
@@ -165,10 +185,24 @@ impl crate::machine::Proof for Finished {
     const NAME: &'static str = "finished";
 }
 
-use lifecycle::{M, New, State, Whole};
+/// Every service came to its end, none reached the customer, and there is nothing else to serve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unserved;
+impl crate::machine::Proof for Unserved {
+    const NAME: &'static str = "unserved";
+}
+
+use lifecycle::{Alive, M, New, State, Whole};
 
 /// States of a parcel that is with the carrier or the customer.
 const OUT: &[&str] = &["HandedOver", "Delivered", "Returning"];
+
+/// States of a service that takes effect, or has.
+const RUNNING: &[&str] =
+    &["Active", "PartActive", "Delivering", "Paused", "Settling", "Terminating", "Completed"];
+/// States of a service that can be called off before it takes effect.
+const TO_COME: &[&str] =
+    &["Planned", "Activating", "ActivationUnknown", "PendingPlatformReview", "PlatformRejected"];
 
 /// The lifecycle as handlers may read it.
 #[must_use]
@@ -182,23 +216,40 @@ pub fn life(state: &State) -> Life {
     }
 }
 
+/// Minor units of the price that are not due any more.
+#[must_use]
+pub fn waived_minor(state: &State) -> i64 {
+    match state {
+        State::Placed(s) => s.waived_minor,
+        State::Cancelling(s) => s.waived_minor,
+        State::Completed(s) => s.waived_minor,
+        // Nothing is due of an order that is over.
+        State::Cancelled(_) | State::Rejected(_) | State::Expired(_) | State::Closed(_) => 0,
+    }
+}
+
 impl Decide<Place> for New {
     fn decide(&self, _: &Place, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         if !cx.siblings().is_empty() {
             return refuse("placed_already", "an order has one lifecycle");
         }
-        Ok(until(cx.after_ms(cx.policy().payment_ms), Placed {}))
+        Ok(until(cx.after_ms(cx.policy().payment_ms), Placed { waived_minor: 0 }))
     }
 }
 
+/// Minor units that are not due any more, of an order that changes its state.
+fn waived<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
+    cx.order().total().minor().saturating_sub(cx.due_minor())
+}
 fn leave<R: Goto<Cancelling> + Row<M = M>>(cause: Cause, reason: &str, cx: &Cx<'_, R>) -> Next<R> {
-    let goods_return = cause == Cause::Returned;
-    until(cx.after_ms(cx.policy().watch_ms), Cancelling { cause, reason: reason.to_owned(), goods_return })
+    let (goods_return, waived_minor) = (cause == Cause::Returned, waived(cx));
+    let state = Cancelling { cause, reason: reason.to_owned(), goods_return, waived_minor };
+    until(cx.after_ms(cx.policy().watch_ms), state)
 }
 
 impl On<PaymentDue> for Placed {
     fn on(&self, _: &PaymentDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let (books, total) = (cx.books(), cx.order().total().minor());
+        let (books, total) = (cx.books(), cx.due_minor());
         let out = cx.standing().within("dispatch", OUT) > 0 || books.earned() > 0;
         let there = books.kept().saturating_add(books.held());
         let given_back = there > 0 && books.captured(None) >= total;
@@ -282,13 +333,22 @@ fn on_the_way(standing: &Standing) -> usize {
 }
 impl Decide<Cancel> for Placed {
     fn decide(&self, c: &Cancel, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        let out = cx.standing().within("dispatch", OUT);
+        let s = cx.standing();
+        let (out, running) = (s.within("dispatch", OUT), s.within("activation", RUNNING));
         let customer = cx.by().role() == Role::Customer;
-        // People at work may stop the parcels that are not out yet; those that are stay with the customer.
-        if out > 0 && (customer || cx.standing().open("dispatch") == on_the_way(cx.standing())) {
-            return refuse("executing", format!("{out} parcels are out: ask for a return"));
+        // People at work may stop what is not out or running yet; what is stays with the customer.
+        let to_stop =
+            s.open("dispatch").saturating_sub(on_the_way(s)).saturating_add(s.within("activation", TO_COME));
+        if out.saturating_add(running) > 0 && (customer || to_stop == 0) {
+            return refuse(
+                "executing",
+                format!(
+                    "{out} parcels are out, {running} services run: ask for a return, or end the service"
+                ),
+            );
         }
-        let approved = cx.seen::<Approved<ToDispatch>>().is_some();
+        let approved =
+            cx.seen::<Approved<ToDispatch>>().is_some() || cx.seen::<Approved<ToActivate>>().is_some();
         if approved && customer && !cx.policy().customer_cancels_approved {
             return refuse("approved", "review let it pass: ask the shop");
         }
@@ -306,8 +366,14 @@ impl On<Unfillable> for Placed {
     }
 }
 
+impl On<Failed> for Placed {
+    fn on(&self, _: &Failed, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        leave(Cause::Unfillable, "nothing of it could be served", cx)
+    }
+}
+
 fn completed<R: Goto<Completed> + Row<M = M>>(stopped: bool, cx: &Cx<'_, R>) -> Next<R> {
-    until(cx.after_ms(cx.policy().window_ms), Completed { stopped })
+    until(cx.after_ms(cx.policy().window_ms), Completed { stopped, waived_minor: waived(cx) })
 }
 impl On<Done> for Placed {
     fn on(&self, _: &Done, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -362,6 +428,16 @@ impl On<WindowDue> for Completed {
     }
 }
 
+impl On<Waived> for Alive {
+    fn on(&self, s: &Waived, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let more = |waived: i64| waived.saturating_add(s.amount_minor);
+        match self.clone() {
+            Alive::Placed(x) => stay(Placed { waived_minor: more(x.waived_minor) }),
+            Alive::Cancelling(x) => stay(Cancelling { waived_minor: more(x.waived_minor), ..x }),
+        }
+    }
+}
+
 fn state<'a>(v: &View<'a, M>) -> Option<&'a State> {
     v.instances().next().map(|(_, s)| s)
 }
@@ -389,11 +465,14 @@ fn gone(v: &View<'_, M>) -> bool {
         Some(State::Placed(_) | State::Completed(_) | State::Closed(_)) | None => false,
     }
 }
+/// Whether what is not served is not to be served any more.
+fn called_off(v: &View<'_, M>) -> bool {
+    gone(v) || matches!(state(v), Some(State::Completed(s)) if s.stopped)
+}
 impl Fold<Leaving> for M {
     fn fold(v: &View<'_, Self>) -> Option<Leaving> {
         let goods_return = leaving(v).is_some_and(|s| s.goods_return);
-        let stopped = matches!(state(v), Some(State::Completed(s)) if s.stopped);
-        (gone(v) || stopped).then_some(Leaving { goods_return })
+        called_off(v).then_some(Leaving { goods_return })
     }
 }
 impl Fold<TakesBack> for M {
@@ -407,23 +486,41 @@ impl Fold<GivesBack> for M {
         let returns = leaving(v).is_some_and(|s| s.goods_return);
         // What comes back is not back while it is with the customer.
         let waits = returns && standing.within("dispatch", OUT) > 0;
-        let over = standing.open("dispatch") == 0 && !waits && !finished(v);
+        let under_way = standing.open("dispatch").saturating_add(standing.open("activation"));
+        let over = under_way == 0 && !waits && !finished(v);
         (gone(v) && over).then_some(GivesBack)
     }
 }
 impl Fold<Clear> for M {
     fn fold(v: &View<'_, Self>) -> Option<Clear> {
-        let nothing_out = v.world.standing.within("dispatch", OUT) == 0;
+        let nothing_out = v.world.standing.within("dispatch", OUT) == 0 && reached::<Services>(v) == 0;
         let nothing_open = v.world.standing.open_besides("order") == 0;
         (gone(v) && nothing_out && nothing_open && v.world.books.is_clear()).then_some(Clear)
     }
 }
-/// Whether every kind of line that the order has is served.
+/// Whether the order has lines of a kind.
+fn has(v: &View<'_, M>, kind: LineKind) -> bool {
+    v.world.order.lines().iter().any(|l| l.kind == kind)
+}
+/// How many parcels or services reached the customer, of a kind that came to its end.
+fn reached<L: Lines>(v: &View<'_, M>) -> usize {
+    v.world.proofs.get::<Served<L>>().map_or(0, |s| s.count)
+}
+/// Whether every kind of line that the order has came to its end, and some of it reached the customer. Once the rest is
+/// called off, a kind of which nothing is under way came to its end too.
 fn served(v: &View<'_, M>) -> bool {
-    let has = |kind| v.world.order.lines().iter().any(|l| l.kind == kind);
-    let goods = v.world.proofs.get::<Served<Goods>>().is_some();
-    let services = v.world.proofs.get::<Served<Services>>().is_some();
-    (goods || !has(LineKind::Goods)) && (services || !has(LineKind::Service)) && (goods || services)
+    let left = |area| called_off(v) && v.world.standing.open(area) == 0;
+    let proofs = v.world.proofs;
+    let goods = !has(v, LineKind::Goods) || proofs.get::<Served<Goods>>().is_some() || left("dispatch");
+    let services =
+        !has(v, LineKind::Service) || proofs.get::<Served<Services>>().is_some() || left("activation");
+    goods && services && reached::<Goods>(v).saturating_add(reached::<Services>(v)) > 0
+}
+impl Fold<Unserved> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Unserved> {
+        let services = v.world.proofs.get::<Served<Services>>()?;
+        (services.count == 0 && !has(v, LineKind::Goods)).then_some(Unserved)
+    }
 }
 /// Served, and nothing is owed either way.
 fn finished(v: &View<'_, M>) -> bool {

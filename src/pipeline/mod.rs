@@ -8,9 +8,11 @@
 //! they want and the instants they wait for. A refused command leaves the order as it was.
 
 mod build;
+mod digital;
 pub mod giving;
 pub mod lifecycle;
 mod names;
+mod mixed;
 mod physical;
 mod progress;
 mod region;
@@ -19,15 +21,17 @@ mod step;
 mod usual;
 
 pub use build::{BuildFault, BuildFaults, Builder, Carried, Hall, Pipeline, RouteSpec, pipeline};
+pub use digital::{Digital, digital};
 pub use lifecycle::{Cause, LifePolicy};
 pub use names::{Names, PlaceNames};
+pub use mixed::{Mixed, mixed};
 pub use physical::{Physical, physical};
 pub(crate) use progress::HeldPolicy;
 pub use progress::{Hold, Outstanding, Phase, Progress};
 pub(crate) use restore::{Restore, RestoredEffect, RestoredInstance};
 pub use step::{
     Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, IndexMove, Move, Refused,
-    StepError,
+    StepError, Unplaced,
 };
 pub(crate) use step::{print, remember_command};
 

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::id::{Key, OrderKey};
 use crate::ledger::Books;
 use crate::machine::{Instance, Life, Mode, Proofs, Standing};
-use crate::order::Order;
+use crate::order::{LineKind, Order};
 
 /// Where an order stands: the last state of every instance, the sum of its postings, and what is wanted outside.
 #[derive(Debug, Clone)]
@@ -46,6 +46,7 @@ pub struct Progress {
     pub(crate) proofs: Proofs,
     pub(crate) standing: Standing,
     pub(crate) life: Life,
+    pub(crate) waived_minor: i64,
 }
 
 /// A policy as a document names it.
@@ -133,10 +134,14 @@ pub enum Phase {
     UnderReview,
     /// Every parcel is with the customer, and something is not settled.
     Delivered,
+    /// Every service takes effect, or has.
+    Active,
     /// Some parcels are with the customer.
     PartiallyDelivered,
     /// Every parcel left.
     Dispatched,
+    /// Services are being activated.
+    Activating,
     /// Some parcels left.
     PartiallyDispatched,
     /// Parcels are being prepared.
@@ -159,8 +164,10 @@ impl Phase {
         Phase::Reconciling,
         Phase::UnderReview,
         Phase::Delivered,
+        Phase::Active,
         Phase::PartiallyDelivered,
         Phase::Dispatched,
+        Phase::Activating,
         Phase::PartiallyDispatched,
         Phase::Dispatching,
         Phase::Approved,
@@ -181,8 +188,10 @@ impl Phase {
             Phase::Reconciling => "reconciling",
             Phase::UnderReview => "under_review",
             Phase::Delivered => "delivered",
+            Phase::Active => "active",
             Phase::PartiallyDelivered => "partially_delivered",
             Phase::Dispatched => "dispatched",
+            Phase::Activating => "activating",
             Phase::PartiallyDispatched => "partially_dispatched",
             Phase::Dispatching => "dispatching",
             Phase::Approved => "approved",
@@ -240,9 +249,23 @@ impl Progress {
         if !self.proofs.holds("funded") {
             return Phase::AwaitingPayment;
         }
-        if !self.proofs.holds("approved.dispatch") {
+        let has = |kind| self.order.lines().iter().any(|l| l.kind == kind);
+        let (goods, services) = (has(LineKind::Goods), has(LineKind::Service));
+        let shut = |gate, wanted| wanted && !self.proofs.holds(gate);
+        if shut("approved.dispatch", goods) || shut("approved.activate", services) {
             return Phase::UnderReview;
         }
+        // Of goods and services, the word is that of what is further from its end.
+        match (goods, services) {
+            (true, true) => self.goods().max(self.services()),
+            (false, true) => self.services(),
+            (_, false) => self.goods(),
+        }
+    }
+
+    /// Where its parcels stand.
+    fn goods(&self) -> Phase {
+        let s = &self.standing;
         let parcels = s.all("dispatch").saturating_sub(s.within("dispatch", &["Cancelled"]));
         let delivered = s.within("dispatch", &["Delivered"]);
         let out = s.within("dispatch", &["HandedOver", "Returning", "Lost"]);
@@ -257,10 +280,30 @@ impl Progress {
         }
     }
 
+    /// Where its services stand.
+    fn services(&self) -> Phase {
+        let s = &self.standing;
+        let to_come = ["Activating", "ActivationUnknown", "PendingPlatformReview", "PlatformRejected"];
+        let planned = s.within("activation", &["Planned"]);
+        if s.within("activation", &to_come) > 0 {
+            Phase::Activating
+        } else if planned == 0 && s.all("activation") > 0 {
+            Phase::Active
+        } else {
+            Phase::Approved
+        }
+    }
+
     /// The order's lifecycle.
     #[must_use]
     pub fn life(&self) -> Life {
         self.life
+    }
+
+    /// What the order costs, in minor units: its total, less what is not to be served any more.
+    #[must_use]
+    pub fn due_minor(&self) -> i64 {
+        self.order.total().minor().saturating_sub(self.waived_minor)
     }
 
     /// Whether anything can still be expected of it: its lifecycle, an instance or an effect is open.

@@ -117,6 +117,7 @@ impl Pipeline {
             proofs: Proofs::default(),
             standing: Standing::default(),
             life: Life::Placed,
+            waived_minor: 0,
         };
         for i in r.instances {
             let Some(stage) = self.stage(i.place) else { continue };
@@ -125,6 +126,7 @@ impl Pipeline {
                 && let Some(s) = loaded.value.downcast_ref::<lifecycle::lifecycle::State>()
             {
                 p.life = lifecycle::life(s);
+                p.waived_minor = lifecycle::waived_minor(s);
             }
             let mut due = Vec::with_capacity(i.due.len());
             for (timer, at) in i.due {

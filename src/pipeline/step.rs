@@ -14,10 +14,11 @@ use crate::id::{Actor, Key, OrderKey};
 use crate::ledger::{Books, Broken, P5, P18, Post, Posting};
 use crate::machine::graph::{Fnv, NEW};
 use crate::machine::{
-    AskValue, Call, Class, Exhausted, Fault, Instance, Life, Mode, Moved, Proofs, Standing, Step, Told,
-    Trigger, World,
+    AskValue, Call, Class, Exhausted, Fault, Instance, Life, Mode, Moved, Proof as _, Proofs, Standing, Step,
+    Told, Trigger, World,
 };
-use crate::order::Order;
+use crate::order::{LineKind, Order};
+use crate::stage::proof::{Goods, Served, Services};
 
 /// Something that reaches an order.
 #[derive(Debug, Clone)]
@@ -234,6 +235,25 @@ pub enum Refused {
 #[error("{0}")]
 pub struct StepError(pub String);
 
+/// Why an order is not placed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unplaced {
+    /// The pipeline has no stage for a line of it: place it in another.
+    #[error("lines[{line}]: the pipeline `{pipeline}` has no stage for a line of kind {kind:?}")]
+    Unserved {
+        /// The pipeline.
+        pipeline: &'static str,
+        /// The first such line, as a place in [`Order::lines`], counted from 0.
+        line: usize,
+        /// Its kind.
+        kind: LineKind,
+    },
+    /// A machine is at fault.
+    #[error(transparent)]
+    Fault(#[from] StepError),
+}
+
 /// A row that fired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fire {
@@ -380,6 +400,7 @@ impl Draft {
             books: &self.next.books,
             proofs: &self.next.proofs,
             life: self.next.life,
+            due_minor: self.next.due_minor(),
             standing: &self.next.standing,
         }
     }
@@ -445,8 +466,9 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`StepError`] when a machine's table or handler is at fault.
-    pub fn place(&self, id: OrderKey, order: Order, now: Timestamp) -> Result<Decision, StepError> {
+    /// [`Unplaced`]: the pipeline has no stage for a line of it, or a machine is at fault.
+    pub fn place(&self, id: OrderKey, order: Order, now: Timestamp) -> Result<Decision, Unplaced> {
+        self.serves(&order)?;
         let by = order.placed_by().clone();
         let empty = Progress {
             id,
@@ -467,6 +489,7 @@ impl Pipeline {
             proofs: Proofs::default(),
             standing: Standing::default(),
             life: Life::Placed,
+            waived_minor: 0,
         };
         let mut d = Draft::new(&empty, by, now, None);
         let place = lifecycle::lifecycle::M::command(1, lifecycle::Place);
@@ -474,6 +497,24 @@ impl Pipeline {
             .map_err(|e| StepError(format!("the lifecycle refuses to begin: {e:?}")))?;
         self.settle(&mut d);
         Ok(self.finish(d, "place", Disposition::Moved, Some((0, Key(1))), Some(place.value), |_| {}))
+    }
+
+    /// Whether some stage serves every line of an order. A pipeline none of whose stages says what it serves, by
+    /// yielding [`Served`], takes any.
+    fn serves(&self, order: &Order) -> Result<(), Unplaced> {
+        let yields = |proof: &str| self.stages.iter().any(|s| s.graph().yields.contains(&proof));
+        let (goods, services) = (yields(Served::<Goods>::NAME), yields(Served::<Services>::NAME));
+        let served = |kind| match kind {
+            LineKind::Goods => goods,
+            LineKind::Service => services,
+        };
+        let unserved = order.lines().iter().enumerate().find(|(_, line)| !served(line.kind));
+        match unserved {
+            Some((line, of)) if goods || services => {
+                Err(Unplaced::Unserved { pipeline: self.name, line, kind: of.kind })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Steps an order.
@@ -936,6 +977,7 @@ impl Pipeline {
             && let Some(s) = m.state.downcast_ref::<lifecycle::lifecycle::State>()
         {
             d.next.life = lifecycle::life(s);
+            d.next.waived_minor = lifecycle::waived_minor(s);
         }
         let (state, at, saved, index, base) = (m.state, m.at, m.saved, m.index, m.base);
         d.next.put(place, Instance { key, state, at, due, facts, saved, index, base });
@@ -1030,6 +1072,7 @@ impl Pipeline {
                 books: &p.books,
                 proofs: &proofs,
                 life: p.life,
+                due_minor: p.due_minor(),
                 standing: &p.standing,
             };
             if let (Some(stage), Some(policy)) = (self.stage(place), p.policies.get(place)) {

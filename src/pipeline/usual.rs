@@ -2,11 +2,12 @@
 
 use super::build::Builder;
 use super::giving;
-use super::lifecycle::{Amended, TurnedDown, Unfillable, lifecycle};
+use super::lifecycle::{Amended, TurnedDown, Unfillable, Waived, lifecycle};
 use crate::id::Key;
+use crate::stage::activation::{self, NeedsFunds, Remove, Twin, service};
 use crate::stage::dispatch::{CannotFill, NeedsCapture};
 use crate::stage::payment::{CaptureAsked, MoneyBack, attempt};
-use crate::stage::proof::OweBack;
+use crate::stage::proof::{OweBack, Waive};
 use crate::stage::refund::{Begin, refund};
 use crate::stage::review::{self, TurnDown, case};
 
@@ -27,6 +28,19 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
             self = self.route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {
                 view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
             });
+        }
+        if self.inner.places(&attempt::GRAPH) && self.inner.asked("NeedsFunds") {
+            self = self.route::<NeedsFunds, attempt::M, CaptureAsked>(|_, view| {
+                view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
+            });
+        }
+        if self.inner.asked("Waive") {
+            self = self.route::<Waive, lifecycle::M, Waived>(|ask, _| {
+                vec![(Key(1), Waived { amount_minor: ask.amount_minor })]
+            });
+        }
+        if self.inner.places(&service::GRAPH) && self.inner.asked("Twin") {
+            self = self.route::<Twin, service::M, Remove>(activation::remove);
         }
         if self.inner.places(&case::GRAPH) {
             self = self.route::<Amended, case::M, review::Amended>(|ask, view| {

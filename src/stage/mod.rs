@@ -2,6 +2,7 @@
 //!
 //! Siblings never meet. A stage says what it needs, what it yields and what it asks; the pipeline connects them.
 
+pub mod activation;
 pub mod dispatch;
 pub mod payment;
 pub mod proof;

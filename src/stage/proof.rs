@@ -39,6 +39,13 @@ impl Gate for ToDispatch {
     const NAME: &'static str = "approved.dispatch";
 }
 
+/// The gate before a service is activated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToActivate;
+impl Gate for ToActivate {
+    const NAME: &'static str = "approved.activate";
+}
+
 /// The gate before an authorisation is captured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToCapture;
@@ -84,10 +91,10 @@ impl Lines for Services {
     const NAME: &'static str = "served.services";
 }
 
-/// Whatever serves lines of a kind has come to its end, and some of it reached the customer.
+/// Whatever serves lines of a kind has come to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Served<L: Lines> {
-    /// How many parcels or services did.
+    /// How many parcels or services reached the customer.
     pub count: usize,
     lines: PhantomData<L>,
 }
@@ -131,6 +138,14 @@ impl Proof for TakesBack {
 pub struct GivesBack;
 impl Proof for GivesBack {
     const NAME: &'static str = "gives_back";
+}
+
+/// Asks for a part of the price not to be due any more, since what it was for will not be served. What was paid of it
+/// goes back by [`OweBack`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waive {
+    /// Minor units, positive.
+    pub amount_minor: i64,
 }
 
 /// Asks for money of the customer account to go back, over whatever channels took it. The pipeline splits it among the

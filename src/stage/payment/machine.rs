@@ -567,13 +567,18 @@ fn wanted<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
     }
 }
 
-/// What the customer has not paid yet, in minor units: of the price, or of what was served once no parcel is to come.
+/// What the customer has not paid yet, in minor units: of the price, or of what was served once no parcel is to come
+/// and no service runs.
 fn missing<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
-    let parcels = cx.standing();
-    if parcels.all("dispatch") > 0 && parcels.open("dispatch") == 0 {
+    let s = cx.standing();
+    let (all, open) = (
+        s.all("dispatch").saturating_add(s.all("activation")),
+        s.open("dispatch").saturating_add(s.open("activation")),
+    );
+    if all > 0 && open == 0 {
         return cx.books().owed().saturating_neg().max(0);
     }
-    cx.order().total().minor().saturating_sub(cx.books().kept())
+    cx.due_minor().saturating_sub(cx.books().kept())
 }
 
 impl Decide<Start> for New {
@@ -1286,7 +1291,7 @@ impl Fold<Funded> for M {
             | super::FundsPolicy::OnDelivery
             | super::FundsPolicy::Credit { .. } => kept_minor.saturating_add(held_minor),
         };
-        (counted.saturating_add(credit) >= total).then_some(Funded { kept_minor, held_minor })
+        (counted.saturating_add(credit) >= v.world.due_minor).then_some(Funded { kept_minor, held_minor })
     }
 }
 impl Fold<Collected> for M {
@@ -1297,6 +1302,6 @@ impl Fold<Collected> for M {
             return None;
         }
         let credit = v.policy.credit_minor(total);
-        (kept_minor.saturating_add(credit) >= total).then_some(Collected { kept_minor })
+        (kept_minor.saturating_add(credit) >= v.world.due_minor).then_some(Collected { kept_minor })
     }
 }

@@ -15,16 +15,16 @@ use crate::machine::{
 };
 use crate::money::Money;
 use crate::order::OrderKind;
-use crate::stage::proof::{Approved as Passed, Cancelling, Funded, ToCapture, ToDispatch};
+use crate::stage::proof::{Approved as Passed, Cancelling, Funded, ToActivate, ToCapture, ToDispatch};
 use crate::stage::{data, guesses, plain, shared};
 
 crate::machine! {
     /// A review case (section 2.4 of the order domain), opened when the money is there.
-    pub mod case = "review.case" v 2;
+    pub mod case = "review.case" v 3;
     policy ReviewPolicy;
     needs Funded;
     hears Cancelling;
-    yields Passed<ToDispatch>, Passed<ToCapture>;
+    yields Passed<ToDispatch>, Passed<ToCapture>, Passed<ToActivate>;
     index "review.queue", "review.free", "review.second_look";
     effects {
         Score (repeat) => done Scored | Banned, declined ScoreRefused, unknown ScoreLost, exhausted ScoreGaveUp;
@@ -638,6 +638,11 @@ fn passed(v: &View<'_, M>) -> Option<u32> {
 }
 impl Fold<Passed<ToDispatch>> for M {
     fn fold(v: &View<'_, Self>) -> Option<Passed<ToDispatch>> {
+        passed(v).map(Passed::by)
+    }
+}
+impl Fold<Passed<ToActivate>> for M {
+    fn fold(v: &View<'_, Self>) -> Option<Passed<ToActivate>> {
         passed(v).map(Passed::by)
     }
 }

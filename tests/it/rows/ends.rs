@@ -14,7 +14,7 @@ use consign::stage::payment::{
 use consign::stage::refund::{ApproveRefund, InquireRefund, PayOut, Repaid, Request, SendBack, refund};
 use consign::stage::review::{Lease, case};
 
-use super::{cases, dispatch, lifecycle, payment, review};
+use super::{activation, cases, dispatch, lifecycle, payment, review};
 use crate::support::shop::{Shop, agent};
 
 /// What the outside answers, when all goes well.
@@ -41,6 +41,9 @@ pub(super) fn answer(shop: &Shop, w: &Outstanding) -> Told {
             "Failed" => super::refund::declined().into(),
             _ => Repaid { channel, reference: format!("b{}", w.key), amount }.into(),
         };
+    }
+    if let Some(told) = activation::answer(shop, w) {
+        return told;
     }
     let held = shop.state("payment.attempt", w.key.0) == "CaptureUnknown";
     match w.name.rsplit('/').next().unwrap() {
@@ -81,6 +84,11 @@ fn turn(shop: &Shop) -> Option<Turn> {
             ("dispatch.parcel", "CancelRequested") => Asks(dispatch::confirm_stop(key)),
             ("dispatch.parcel", "HandedOver") => Says(dispatch::delivered(key)),
             ("dispatch.parcel", "Returning") => Says(dispatch::came_back(key)),
+            ("activation.service", "PlatformRejected") => Asks(activation::terminate_of(key)),
+            (
+                "activation.service",
+                "PendingPlatformReview" | "Active" | "PartActive" | "Delivering" | "Paused",
+            ) => Says(activation::goes_on(shop, key)),
             ("refund", "ApprovalPending") => Asks(refund::M::command(key, ApproveRefund)),
             ("refund", "RequiresAction") => Asks(refund::M::command(key, PayOut)),
             _ => continue,
@@ -116,10 +124,13 @@ fn settle(shop: &Shop) -> Option<Call> {
     let ended = ["Lost", "ReturnedToSender", "Failed", "Reversed", "Cancelled"];
     let failed = instances.iter().any(|(_, _, s)| ended.contains(s));
     let planned = instances.iter().any(|i| i.2 == "Planned");
+    let over = ["Completed", "Terminated", "ActivationFailed"];
+    let served = instances.iter().any(|i| i.0 == "activation.service" && over.contains(&i.2))
+        && instances.iter().all(|i| i.0 != "dispatch.parcel");
     if owed == 0 && (failed || planned) && shop.life() == "Placed" {
         return Some(lifecycle::cancel()).filter(|call| shop.would_take(call));
     }
-    if owed <= 0 || !(gone || failed || books.suspense() > 0) {
+    if owed <= 0 || !(gone || failed || served || books.suspense() > 0) {
         return None;
     }
     let on = |channel: &Channel| books.refundable(channel) > 0;

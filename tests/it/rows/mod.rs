@@ -1,6 +1,7 @@
-//! Every row of every machine of the physical pipeline is walked here, by a case that says what comes of it: the rows
+//! Every row of every machine of the ready pipelines is walked here, by a case that says what comes of it: the rows
 //! that fire, what they post, what they want outside, and what they hold.
 
+pub(crate) mod activation;
 pub(crate) mod amend;
 pub(crate) mod dispatch;
 mod ends;
@@ -10,15 +11,16 @@ pub(crate) mod payment;
 mod refund;
 mod refusals;
 pub(crate) mod review;
+mod services;
 mod twice;
 mod wander;
 
 use std::collections::BTreeSet;
 
 use consign::machine::Graph;
-use consign::pipeline::{Physical, physical};
+use consign::pipeline::{Digital, Mixed, Physical, digital, mixed, physical};
 
-use crate::support::shop::Shop;
+use crate::support::shop::{Shop, under_mixed};
 
 /// A way to a state, the input to walk a row with, and all that is to come of it.
 pub(crate) struct Case {
@@ -66,21 +68,30 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(refund::cases());
     all.extend(lifecycle::cases());
     all.extend(amend::cases());
+    all.extend(activation::cases());
     all
 }
 
-/// The tables, and what is written in front of each row's states.
+/// The tables of the ready pipelines, each once, by its placement.
 pub(crate) fn graphs() -> Vec<(&'static str, &'static Graph)> {
-    physical(Physical::default()).unwrap().graphs()
+    let physical = physical(Physical::default()).unwrap().graphs();
+    let digital = digital(Digital::default()).unwrap().graphs();
+    let mixed = mixed(Mixed::default()).unwrap().graphs();
+    let mut all: Vec<(&'static str, &'static Graph)> = Vec::new();
+    for (place, graph) in physical.into_iter().chain(digital).chain(mixed) {
+        match all.iter().find(|(p, _)| *p == place) {
+            Some((_, known)) => assert_eq!(known.fingerprint(), graph.fingerprint(), "{place}"),
+            None => all.push((place, graph)),
+        }
+    }
+    all
 }
 
-#[test]
-fn every_row_is_walked() {
+/// Walks every case, and says what came otherwise than it tells: the rows that fired, by placement and state.
+fn walk() -> (BTreeSet<(&'static str, usize, &'static str)>, Vec<String>) {
     let mut walked = BTreeSet::new();
     let mut wrong = Vec::new();
-    let mut names = BTreeSet::new();
     for case in cases() {
-        assert!(names.insert(case.name.clone()), "two cases are called {}", case.name);
         let mut shop = (case.at)();
         let before = shop.order.version;
         (case.then)(&mut shop);
@@ -94,6 +105,16 @@ fn every_row_is_walked() {
             wrong.push(format!("## {}\n{}", case.name, came.told));
         }
     }
+    (walked, wrong)
+}
+
+#[test]
+fn every_row_is_walked() {
+    let mut names = BTreeSet::new();
+    for case in cases() {
+        assert!(names.insert(case.name.clone()), "two cases are called {}", case.name);
+    }
+    let (walked, mut wrong) = walk();
     for (place, graph) in graphs() {
         for (row, spec) in graph.rows.iter().enumerate() {
             let input = graph.inputs[usize::from(spec.on)].name;
@@ -105,5 +126,12 @@ fn every_row_is_walked() {
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// An order of goods alone or of services alone goes its way in the mixed pipeline as in its own, to the posting.
+#[test]
+fn the_mixed_pipeline_carries_goods_and_services_as_their_own_pipelines_do() {
+    let (_, wrong) = under_mixed(walk);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

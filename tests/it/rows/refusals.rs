@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use consign::id::{Actor, Key};
 use consign::machine::{Call, Class};
 use consign::pipeline::lifecycle::{Place, lifecycle};
-use consign::pipeline::{Event, EventKind, Physical, Pipeline, Progress, Refused, physical};
+use consign::pipeline::{Event, EventKind, Mixed, Physical, Pipeline, Progress, Refused, mixed};
 use consign::stage::payment::{
     AcceptMismatch, Cancel, CustomerBack, FundsPolicy, RefuseMismatch, Release, Start, attempt,
 };
 use consign::stage::refund::{ApproveRefund, CancelRefund, PayOut, ShortBalance, refund};
 use consign::stage::review::{Escalate, Expedite, HandBack, Snooze, SupplyInfo, case};
 
-use super::{amend, cases, dispatch, graphs, lifecycle as life, payment, refund as back, review};
+use super::{activation, amend, cases, dispatch, graphs, lifecycle as life, payment, refund as back, review};
+use crate::names_and_versions::ready;
 use crate::support::shop::{Shop, agent, carla, order_in};
 
-/// One of every command of the pipeline, to instance 1.
+/// One of every command of the ready pipelines, to instance 1.
 pub(super) fn samples() -> Vec<Call> {
     let escalate = Escalate { reason: "odd".to_owned() };
     let supply = SupplyInfo { answer: "my sister".to_owned() };
@@ -53,6 +54,11 @@ pub(super) fn samples() -> Vec<Call> {
         refund::M::command(1, ApproveRefund),
         refund::M::command(1, CancelRefund),
         refund::M::command(1, PayOut),
+        activation::pause(),
+        activation::resume(),
+        activation::terminate(),
+        activation::resubmit(),
+        activation::appeal(),
     ]
 }
 
@@ -63,12 +69,12 @@ fn ask(pipeline: &Pipeline, order: &Progress, call: Call) -> Result<(), Refused>
     pipeline.step(order, event, now).unwrap().map(|_| ())
 }
 
-/// An order for every state that a case begins or ends in: the order, and the instance.
-fn reached() -> BTreeMap<(&'static str, &'static str), (Progress, Key)> {
+/// An order for every state that a case begins or ends in: its pipeline, the order, and the instance.
+fn reached() -> BTreeMap<(&'static str, &'static str), (&'static str, Progress, Key)> {
     let mut all = BTreeMap::new();
     let mut note = |shop: &Shop| {
         for (place, key, state) in shop.pipeline.instances(&shop.order) {
-            all.entry((place, state)).or_insert_with(|| (shop.order.clone(), key));
+            all.entry((place, state)).or_insert_with(|| (shop.pipeline.name(), shop.order.clone(), key));
         }
     };
     for case in cases() {
@@ -82,7 +88,7 @@ fn reached() -> BTreeMap<(&'static str, &'static str), (Progress, Key)> {
 
 #[test]
 fn every_command_without_a_row_is_refused_and_changes_nothing() {
-    let pipeline = physical(Physical::default()).unwrap();
+    let pipelines = ready();
     let graphs = graphs();
     let reached = reached();
     let samples = samples();
@@ -95,7 +101,8 @@ fn every_command_without_a_row_is_refused_and_changes_nothing() {
             assert_eq!(sampled, input.class == Class::Command, "{place} {}", input.name);
         }
     }
-    for ((place, state), (order, key)) in &reached {
+    for ((place, state), (pipeline, order, key)) in &reached {
+        let pipeline = pipelines.iter().find(|p| p.name() == *pipeline).unwrap();
         let graph = graphs.iter().find(|(p, _)| p == place).unwrap().1;
         let bit = 1u64 << graph.state(state).unwrap();
         let takes = |input: u8| graph.rows.iter().any(|r| r.from & bit != 0 && r.on == input);
@@ -107,7 +114,7 @@ fn every_command_without_a_row_is_refused_and_changes_nothing() {
         for call in samples.iter().filter(|c| c.machine == *place && !takes(c.input)) {
             let name = graph.inputs[usize::from(call.input)].name;
             let before = format!("{order:?}");
-            match ask(&pipeline, order, Call { key: *key, ..call.clone() }) {
+            match ask(pipeline, order, Call { key: *key, ..call.clone() }) {
                 Err(Refused::NoRow { state: at, command, accepts, .. }) => {
                     assert_eq!((at, command), (*state, name));
                     assert_eq!(accepts.into_iter().collect::<BTreeSet<_>>(), accepted);
@@ -121,8 +128,8 @@ fn every_command_without_a_row_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_command_to_nobody_is_refused() {
-    let pipeline = physical(Physical::default()).unwrap();
-    let order = Shop::place(Physical::default(), crate::support::shop::order_of(5000)).order;
+    let pipeline = mixed(Mixed::default()).unwrap();
+    let order = Shop::place(Mixed::default(), crate::support::shop::order_of(5000)).order;
     let graphs = graphs();
     for call in samples() {
         let graph = graphs.iter().find(|(p, _)| *p == call.machine).unwrap().1;

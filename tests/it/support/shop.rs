@@ -9,8 +9,8 @@ use consign::machine::{Call, Told};
 use consign::money::Money;
 use consign::order::{Draft, DraftTender, Line, Order};
 use consign::pipeline::{
-    Decision, Disposition, EffectAnswer, Event, EventKind, Fire, Outstanding, Phase, Physical, Pipeline,
-    Progress, Refused, physical,
+    Decision, Digital, Disposition, EffectAnswer, Event, EventKind, Fire, Mixed, Outstanding, Phase,
+    Physical, Pipeline, Progress, Refused, digital, mixed, physical,
 };
 
 /// Everything a test does not say about an order: one parcel, one tender on a card.
@@ -20,13 +20,71 @@ pub(crate) fn order_of(total: i64) -> Order {
 
 /// An order of one line per parcel, paid over these tenders.
 pub(crate) fn order_in(parcels: &[(&str, i64)], tenders: &[(&str, i64)]) -> Order {
+    ordered(parcels, &[], tenders)
+}
+
+fn ordered(parcels: &[(&str, i64)], services: &[i64], tenders: &[(&str, i64)]) -> Order {
     let mut draft = Draft::new("o-1", "EUR", Actor::customer("carla").unwrap());
     for (group, price) in parcels {
         draft.lines.push(Line::goods(format!("from-{group}"), 1, *price).in_group(*group));
     }
-    draft.total_minor = parcels.iter().map(|p| p.1).sum();
+    for (n, price) in services.iter().enumerate() {
+        draft.lines.push(Line::service(format!("ad-{}", n + 1), 1, *price));
+    }
+    draft.total_minor = parcels.iter().map(|p| p.1).chain(services.iter().copied()).sum();
     draft.tenders = tenders.iter().map(|(ch, n)| DraftTender::new(*ch, *n)).collect();
     Order::parse(draft).unwrap()
+}
+
+thread_local! {
+    static UNDER_MIXED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Places whatever orders a test places in the mixed pipeline, under the same policies.
+pub(crate) fn under_mixed<T>(test: impl FnOnce() -> T) -> T {
+    UNDER_MIXED.set(true);
+    let came = test();
+    UNDER_MIXED.set(false);
+    came
+}
+
+/// The policies of a ready pipeline.
+pub(crate) trait Ready {
+    /// That pipeline.
+    fn pipeline(self) -> Pipeline;
+}
+impl Ready for Physical {
+    fn pipeline(self) -> Pipeline {
+        if !UNDER_MIXED.get() {
+            return physical(self).unwrap();
+        }
+        let Physical { life, payment, review, dispatch, refund } = self;
+        Mixed { life, payment, review, dispatch, refund, ..Mixed::default() }.pipeline()
+    }
+}
+impl Ready for Digital {
+    fn pipeline(self) -> Pipeline {
+        if !UNDER_MIXED.get() {
+            return digital(self).unwrap();
+        }
+        let Digital { life, payment, review, activation, refund } = self;
+        Mixed { life, payment, review, activation, refund, ..Mixed::default() }.pipeline()
+    }
+}
+impl Ready for Mixed {
+    fn pipeline(self) -> Pipeline {
+        mixed(self).unwrap()
+    }
+}
+
+/// An order of one service per price, paid over these tenders.
+pub(crate) fn services_of(services: &[i64], tenders: &[(&str, i64)]) -> Order {
+    ordered(&[], services, tenders)
+}
+
+/// An order of one parcel and one service, paid by card.
+pub(crate) fn mixed_of(goods: i64, service: i64) -> Order {
+    ordered(&[("shop", goods)], &[service], &[("card", goods + service)])
 }
 
 /// An amount in the order's currency.
@@ -53,7 +111,7 @@ pub(crate) struct Came {
     pub(crate) told: String,
 }
 
-/// One order on its way through the physical pipeline, on a clock that the test moves.
+/// One order on its way through a ready pipeline, on a clock that the test moves.
 #[derive(Debug)]
 pub(crate) struct Shop {
     pub(crate) pipeline: Pipeline,
@@ -70,8 +128,8 @@ const SECOND: u64 = 1000;
 
 impl Shop {
     /// Places an order.
-    pub(crate) fn place(policy: Physical, order: Order) -> Self {
-        Self::place_on(physical(policy).unwrap(), order)
+    pub(crate) fn place(policy: impl Ready, order: Order) -> Self {
+        Self::place_on(policy.pipeline(), order)
     }
 
     /// Places an order on another pipeline.
