@@ -9,12 +9,13 @@ use super::error::{EngineError, StartFault, StartFaults};
 use super::inner::{Inner, Limits, Wired};
 use super::lane::{Budget, Lane, LaneLimits};
 use crate::gateway::{
-    AnyHandler, Carrier, CarrierAdapter, Erased, Handler, Inventory, InventoryAdapter, PaymentGateway,
-    Payments, RiskScorer, Scorer,
+    AdPlatform, AnyHandler, Carrier, CarrierAdapter, Erased, Handler, Inventory, InventoryAdapter,
+    PaymentGateway, Payments, Platform, RiskScorer, Scorer,
 };
 use crate::journal::Desk;
 use crate::machine::Effect;
 use crate::pipeline::Pipeline;
+use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
 use crate::stage::dispatch::{Book, Consume, Reserve, Track, Unreserve};
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
@@ -114,7 +115,19 @@ impl EngineBuilder {
         self.effect_in::<Book>("carrier", c()).effect_in::<Track>("carrier", c())
     }
 
-    /// The bounds of a lane: `payments`, `scorer`, `inventory`, `carrier`, or an effect's name.
+    /// Registers the platform that runs services.
+    #[must_use]
+    pub fn platform(self, platform: Arc<dyn AdPlatform>) -> Self {
+        let p = || Platform(platform.clone());
+        self.effect_in::<Activate>("platform", p())
+            .effect_in::<InquireService>("platform", p())
+            .effect_in::<Submit>("platform", p())
+            .effect_in::<Switch>("platform", p())
+            .effect_in::<End>("platform", p())
+            .effect_in::<EndTwin>("platform", p())
+    }
+
+    /// The bounds of a lane: `payments`, `scorer`, `inventory`, `carrier`, `platform`, or an effect's name.
     #[must_use]
     pub fn lane(mut self, name: &'static str, limits: LaneLimits) -> Self {
         self.lanes.insert(name, limits);

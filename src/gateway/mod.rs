@@ -13,8 +13,8 @@
 
 mod ports;
 
-pub(crate) use ports::{Carrier, Inventory, Payments, Scorer};
-pub use ports::{CarrierAdapter, InventoryAdapter, Notice, Notifier, PaymentGateway, RiskScorer};
+pub use ports::{AdPlatform, CarrierAdapter, InventoryAdapter, Notice, Notifier, PaymentGateway, RiskScorer};
+pub(crate) use ports::{Carrier, Inventory, Payments, Platform, Scorer};
 
 use std::any::Any;
 use std::fmt::Debug;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{Handler, Repeats, Ticket};
 use crate::machine::{Effect, Reply};
+use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
 use crate::stage::dispatch::{Book, Consume, Reserve, Track, Unreserve};
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
@@ -60,6 +61,44 @@ pub trait CarrierAdapter: Send + Sync + 'static {
     async fn book(&self, book: Book, ticket: &Ticket) -> Answer<Book>;
     /// Says where a parcel is. Changes nothing.
     async fn track(&self, track: Track, ticket: &Ticket) -> Answer<Track>;
+}
+
+/// A platform that runs services: an ad platform, a licence server.
+///
+/// A service is known to both sides by the key of its [`Activate`]: send it along as the platform's external id, since
+/// it is what every other call names the service by. [`Ticket::order`] and [`Ticket::instance`] tell which service a
+/// call is about; what the platform says of its own accord (its webhooks, its reports) is delivered to that instance as
+/// evidence.
+///
+/// ```text
+/// wrong   activate: look it up by key, and create it when it is not there     two lookups cross, two services spend
+/// wrong   inquire: not in yesterday's report => NotThere                      it is there, and is given up
+/// right   activate: create under the key, and answer Unknown when no answer comes
+/// ```
+#[async_trait]
+pub trait AdPlatform: Send + Sync + 'static {
+    /// What it promises about sending the same key again.
+    fn repeats(&self) -> Repeats;
+    /// Creates a service under the ticket's key, and submits it to the platform's review. It never creates a second one
+    /// under a key. `Done` says that the platform has it, and how it stands; `Declined` that it never will; a lost
+    /// answer is `Unknown`, whatever the platform may have done.
+    async fn activate(&self, activate: Activate, ticket: &Ticket) -> Answer<Activate>;
+    /// Says what the platform has under the key of a service, and the newest it knows of it: what it has spent since it
+    /// began, else how its review stands. It changes nothing. `NotThere` says that the platform would show a service
+    /// that it has; while it may not show it yet, the answer is `Unknown`.
+    async fn inquire(&self, inquire: InquireService, ticket: &Ticket) -> Answer<InquireService>;
+    /// Submits a rejected service again, once per revision, however often it is sent.
+    async fn submit(&self, submit: Submit, ticket: &Ticket) -> Answer<Submit>;
+    /// Pauses a service, or lets it run until the instant that is given. The newest switch counts: an older one that
+    /// arrives late changes nothing. It answers with the number of the switch that was sent.
+    async fn switch(&self, switch: Switch, ticket: &Ticket) -> Answer<Switch>;
+    /// Ends a service for good. `Ended` carries its final spend, after which it spends nothing; `Stopped` says that it
+    /// spends no more and that the final figure follows. A service that never arrived counts as ended without spend,
+    /// and must not arrive later.
+    async fn end(&self, end: End, ticket: &Ticket) -> Answer<End>;
+    /// Ends a second service that the platform made under the same key, by the platform's own number for it, and leaves
+    /// the first one alone. It answers with what that one spent, for good.
+    async fn end_twin(&self, end: EndTwin, ticket: &Ticket) -> Answer<EndTwin>;
 }
 
 /// A committed fact, for the world outside.
@@ -118,5 +157,8 @@ handlers!(Payments(PaymentGateway) repeats |p| p.repeats() => {
 handlers!(Scorer(RiskScorer) repeats |_| FOR_EVER => { Score = score });
 handlers!(Inventory(InventoryAdapter) repeats |_| FOR_EVER => {
     Reserve = reserve, Unreserve = unreserve, Consume = consume,
+});
+handlers!(Platform(AdPlatform) repeats |p| p.repeats() => {
+    Activate = activate, InquireService = inquire, Submit = submit, Switch = switch, End = end, EndTwin = end_twin,
 });
 handlers!(Carrier(CarrierAdapter) repeats |_| FOR_EVER => { Book = book, Track = track });

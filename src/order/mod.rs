@@ -221,8 +221,8 @@ impl Order {
     /// The services, one per line, in the order of the lines.
     ///
     /// A service's share is its part of [`services_minor`](Self::services_minor), by largest remainder: it follows what
-    /// the lines cost, or is equal where they cost nothing. Thus no share is negative, and all of them together are what
-    /// the services carry.
+    /// the lines cost, or is equal where they cost nothing. Thus no share is negative, and all of them together are
+    /// what the services carry.
     #[must_use]
     pub fn services(&self) -> Vec<Service> {
         parcel::services(self)

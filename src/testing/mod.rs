@@ -5,9 +5,11 @@
 
 pub mod conformance;
 mod ledger_file;
+mod platform;
 mod sandbox;
 mod virtual_env;
 
+pub use platform::{PlatformTotals, SandboxPlatform};
 pub use sandbox::{
     Fault, FaultPlan, GatewayTotals, SandboxCarrier, SandboxGateway, SandboxInventory, SandboxNotifier,
     SandboxScorer,

@@ -26,9 +26,9 @@ use crate::stage::payment::{
 use crate::stage::refund::{InquireRefund, RefundMissing, RefundRefused, Repaid, SendBack};
 use crate::stage::review::{Score, Scored};
 
-type Answer<X> = Reply<<X as Effect>::Done, <X as Effect>::Declined>;
+pub(super) type Answer<X> = Reply<<X as Effect>::Done, <X as Effect>::Declined>;
 
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -86,7 +86,7 @@ impl FaultPlan {
         self
     }
 
-    fn pick(&self, ticket: &Ticket, operation: &'static str, nth: u32) -> Fault {
+    pub(super) fn pick(&self, ticket: &Ticket, operation: &'static str, nth: u32) -> Fault {
         let order = ticket.order.order.as_str();
         let key = (order.to_owned(), ticket.instance.0, operation, nth);
         if let Some(fault) = self.planned.get(&key) {
@@ -253,7 +253,7 @@ impl SandboxGateway {
     }
 }
 
-enum Refusal {
+pub(super) enum Refusal {
     NotSent(String),
     Unknown(String),
     Later,
@@ -261,7 +261,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn reply<D, N>(self, declined: N) -> Reply<D, N> {
+    pub(super) fn reply<D, N>(self, declined: N) -> Reply<D, N> {
         match self {
             Refusal::NotSent(why) => Reply::NotSent(why),
             Refusal::Unknown(why) => Reply::Unknown(why),
@@ -500,7 +500,7 @@ impl PaymentGateway for SandboxGateway {
     }
 }
 
-fn euro() -> crate::money::Currency {
+pub(super) fn euro() -> crate::money::Currency {
     "EUR".parse().expect("EUR is a currency")
 }
 

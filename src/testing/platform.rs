@@ -1,0 +1,484 @@
+//! A platform that runs services, with books of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::ledger_file::LedgerFile;
+use super::sandbox::{Answer, Fault, FaultPlan, Refusal, euro, lock};
+use crate::gateway::{AdPlatform, Repeats, Ticket};
+use crate::id::Key;
+use crate::machine::Reply;
+use crate::money::Money;
+use crate::stage::activation::{
+    Activate, ActivationRefused, Available, End, EndRefused, EndTwin, Ended, InquireService, InquiryRefused,
+    NotThere, Rejected, Reviewing, Spent, Submit, SubmitRefused, Switch, SwitchRefused, Switched, TwinEnded,
+    TwinRefused,
+};
+
+/// A line of the platform's books.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line {
+    op: Op,
+    order: String,
+    service: Key,
+    /// The platform's number; the key of the call where it never made anything.
+    external_ref: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    amount: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Op {
+    Create,
+    Pass,
+    Reject,
+    Submit,
+    Pause,
+    Run,
+    Spend,
+    End,
+    /// Ended before anything was made: the key makes nothing any more.
+    Bar,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Reviewing,
+    Rejected,
+    Running,
+    Paused,
+    Ended,
+}
+
+#[derive(Debug, Clone)]
+struct Made {
+    external_ref: String,
+    budget: Money,
+    spent: Money,
+    stands: Stands,
+    revision: u32,
+}
+
+#[derive(Debug, Default)]
+struct PlatformBooks {
+    file: LedgerFile,
+    plan: FaultPlan,
+    calls: BTreeMap<(String, Key, &'static str), u32>,
+    /// What was made, by order and service, in the order of making.
+    made: BTreeMap<(String, Key), Vec<Made>>,
+    barred: BTreeSet<(String, Key)>,
+    reviews: bool,
+    twice: BTreeMap<String, i64>,
+}
+
+/// What the platform did, by its own books.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PlatformTotals {
+    /// Services made.
+    pub made: u64,
+    /// Services that may still spend.
+    pub running: u64,
+    /// Minor units that services spent.
+    pub spent_minor: i64,
+    /// Services made beyond one per line, by no fault of who asked once.
+    pub duplicate_effects: u64,
+}
+
+/// A platform with books of its own. What it says of its own accord is returned by the methods that let it happen, for
+/// the test to deliver.
+#[derive(Debug)]
+pub struct SandboxPlatform {
+    books: Mutex<PlatformBooks>,
+}
+
+impl SandboxPlatform {
+    /// A platform whose review passes everything at once; its books are in a file where a path is given, and in memory
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or holds something else.
+    pub fn open(path: Option<&Path>) -> io::Result<Self> {
+        let (file, lines) = LedgerFile::open::<Line>(path)?;
+        let mut books = PlatformBooks { file, ..PlatformBooks::default() };
+        for line in lines {
+            books.enter(&line);
+        }
+        Ok(Self { books: Mutex::new(books) })
+    }
+
+    /// A platform that looks at services before it runs them, until [`pass`](Self::pass) or [`reject`](Self::reject).
+    #[must_use]
+    pub fn reviewing(self) -> Self {
+        lock(&self.books).reviews = true;
+        self
+    }
+
+    /// Lets a platform that is in use fail as planned from now on: `activate`, `inquire`, `submit`, `switch`, `end`,
+    /// `end_twin`.
+    pub fn plan(&self, plan: FaultPlan) {
+        lock(&self.books).plan = plan;
+    }
+
+    /// Lets the platform make each service of an order twice, the second of which spends this many minor units.
+    pub fn make_twice(&self, order: &str, spent_minor: i64) {
+        lock(&self.books).twice.insert(order.to_owned(), spent_minor);
+    }
+
+    /// The platform's review passes a service: what it says of it.
+    pub fn pass(&self, order: &str, service: u32) -> Available {
+        let made = self.happens(order, service, Op::Pass, None);
+        Available { external_ref: made.external_ref, part: false, reasons: Vec::new() }
+    }
+
+    /// The platform's review rejects a service: what it says of it.
+    pub fn reject(&self, order: &str, service: u32, reason: &str) -> Rejected {
+        let made = self.happens(order, service, Op::Reject, None);
+        let reasons = vec![reason.to_owned()];
+        Rejected { external_ref: made.external_ref, revision: made.revision, reasons }
+    }
+
+    /// A service has spent so many minor units since it began: what the platform reports.
+    pub fn spend(&self, order: &str, service: u32, minor: i64) -> Spent {
+        let made = self.happens(order, service, Op::Spend, Some(minor));
+        Spent { external_ref: made.external_ref, spent: made.spent }
+    }
+
+    /// A service is over: what the platform says of it.
+    pub fn finish(&self, order: &str, service: u32) -> Ended {
+        let made = self.happens(order, service, Op::End, None);
+        Ended { external_ref: Some(made.external_ref), spent: made.spent }
+    }
+
+    /// The second service that was made under the key of one, where there is one: what the platform says of it.
+    #[must_use]
+    pub fn second(&self, order: &str, service: u32) -> Option<Available> {
+        let b = lock(&self.books);
+        let made = b.made.iter().find(|((o, key), _)| named(o, order) && key.0 == service)?.1.get(1)?;
+        Some(Available { external_ref: made.external_ref.clone(), part: false, reasons: Vec::new() })
+    }
+
+    /// What it did.
+    #[must_use]
+    pub fn totals(&self) -> PlatformTotals {
+        let b = lock(&self.books);
+        let all = || b.made.values().flatten();
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        PlatformTotals {
+            made: count(all().count()),
+            running: count(all().filter(|m| m.stands == Stands::Running).count()),
+            spent_minor: all().fold(0, |n: i64, m| n.saturating_add(m.spent.minor())),
+            duplicate_effects: b.made.values().map(|m| count(m.len().saturating_sub(1))).sum(),
+        }
+    }
+
+    /// Something happens at the platform, to the first service that was made.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or the books cannot be written.
+    fn happens(&self, order: &str, service: u32, op: Op, minor: Option<i64>) -> Made {
+        let mut b = lock(&self.books);
+        let found = b.made.iter().find(|((o, key), _)| named(o, order) && key.0 == service);
+        let (at, made) = found
+            .and_then(|(at, made)| made.first().map(|m| (at.clone(), m.clone())))
+            .unwrap_or_else(|| panic!("the platform has no service {service} of {order}"));
+        let amount = minor.map(|minor| Money::new(minor, made.budget.currency()));
+        let line = Line {
+            op,
+            order: at.0.clone(),
+            service: at.1,
+            external_ref: made.external_ref,
+            amount,
+            revision: None,
+        };
+        b.write(&line).expect("the sandbox can write its books");
+        b.first(&at).expect("it was there")
+    }
+
+    /// Carries a call out, with the fault that is planned for it. `so` says that it was carried out before.
+    fn run<T>(
+        &self,
+        ticket: &Ticket,
+        operation: &'static str,
+        so: impl FnOnce(&PlatformBooks) -> bool,
+        act: impl FnOnce(&mut PlatformBooks) -> io::Result<T>,
+    ) -> Result<T, Refusal> {
+        let mut b = lock(&self.books);
+        let calls = b.calls.entry((ticket.order.to_string(), ticket.instance, operation)).or_default();
+        *calls = calls.saturating_add(1);
+        let nth = *calls;
+        // A platform does not refuse what it has done.
+        let planned = b.plan.pick(ticket, operation, nth);
+        let fault = if planned == Fault::Decline && so(&b) { Fault::None } else { planned };
+        match fault {
+            Fault::NotSent => Err(Refusal::NotSent("the line is down".to_owned())),
+            Fault::LoseCall => Err(Refusal::Unknown("no answer".to_owned())),
+            Fault::Later => Err(Refusal::Later),
+            Fault::Decline => Err(Refusal::Declined),
+            Fault::Panic => {
+                drop(b);
+                panic!("the sandbox was told to panic");
+            }
+            Fault::None | Fault::LoseAnswer => match act(&mut b) {
+                // Nothing is answered that the books do not hold.
+                Err(e) => Err(Refusal::NotSent(format!("the sandbox cannot write its books: {e}"))),
+                Ok(_) if fault == Fault::LoseAnswer => {
+                    Err(Refusal::Unknown("the answer was lost".to_owned()))
+                }
+                Ok(value) => Ok(value),
+            },
+        }
+    }
+}
+
+/// Whether an order's full name is that of this id.
+fn named(full: &str, id: &str) -> bool {
+    full == id || full.rsplit('/').next() == Some(id)
+}
+
+fn at(ticket: &Ticket) -> (String, Key) {
+    (ticket.order.to_string(), ticket.instance)
+}
+
+fn line(op: Op, ticket: &Ticket, external_ref: &str) -> Line {
+    let (order, service) = at(ticket);
+    Line { op, order, service, external_ref: external_ref.to_owned(), amount: None, revision: None }
+}
+
+impl PlatformBooks {
+    /// Writes a line before anything is answered.
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        self.file.append(line)?;
+        self.enter(line);
+        Ok(())
+    }
+
+    fn enter(&mut self, line: &Line) {
+        let at = (line.order.clone(), line.service);
+        let all = self.made.entry(at.clone()).or_default();
+        if line.op == Op::Create {
+            let budget = line.amount.unwrap_or_else(|| Money::zero(euro()));
+            all.push(Made {
+                external_ref: line.external_ref.clone(),
+                budget,
+                spent: Money::zero(budget.currency()),
+                stands: Stands::Reviewing,
+                revision: 0,
+            });
+            return;
+        }
+        if line.op == Op::Bar {
+            self.barred.insert(at);
+            return;
+        }
+        let Some(made) = all.iter_mut().find(|m| m.external_ref == line.external_ref) else { return };
+        match line.op {
+            Op::Create | Op::Bar => {}
+            Op::Pass | Op::Run => made.stands = Stands::Running,
+            Op::Reject => made.stands = Stands::Rejected,
+            Op::Submit => {
+                made.stands = Stands::Reviewing;
+                made.revision = line.revision.unwrap_or(made.revision);
+            }
+            Op::Pause => made.stands = Stands::Paused,
+            Op::Spend => made.spent = line.amount.unwrap_or(made.spent),
+            Op::End => made.stands = Stands::Ended,
+        }
+    }
+
+    fn first(&self, at: &(String, Key)) -> Option<Made> {
+        self.made.get(at).and_then(|all| all.first()).cloned()
+    }
+
+    fn create(&mut self, activate: &Activate, ticket: &Ticket) -> io::Result<()> {
+        let nth = self.made.get(&at(ticket)).map_or(0, Vec::len).saturating_add(1);
+        let external_ref = format!("ad-{}-{}-{nth}", ticket.order.order, ticket.instance);
+        let create = Line { amount: Some(activate.budget), ..line(Op::Create, ticket, &external_ref) };
+        self.write(&create)?;
+        if !self.reviews {
+            self.write(&line(Op::Pass, ticket, &external_ref))?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, ticket: &Ticket, made: &Made) -> io::Result<()> {
+        if made.stands == Stands::Ended {
+            Ok(())
+        } else {
+            self.write(&line(Op::End, ticket, &made.external_ref))
+        }
+    }
+}
+
+impl Made {
+    fn available(&self) -> Available {
+        Available { external_ref: self.external_ref.clone(), part: false, reasons: Vec::new() }
+    }
+
+    fn reviewing(&self) -> Reviewing {
+        Reviewing { external_ref: self.external_ref.clone(), revision: self.revision }
+    }
+}
+
+#[async_trait]
+impl AdPlatform for SandboxPlatform {
+    fn repeats(&self) -> Repeats {
+        Repeats::Idempotent { key_ttl: Duration::from_secs(90 * 24 * 3600) }
+    }
+
+    async fn activate(&self, activate: Activate, ticket: &Ticket) -> Answer<Activate> {
+        let at = at(ticket);
+        let made = self.run(
+            ticket,
+            "activate",
+            |b| b.first(&at).is_some(),
+            |b| {
+                if b.barred.contains(&at) {
+                    return Ok(None);
+                }
+                if b.first(&at).is_none() {
+                    b.create(&activate, ticket)?;
+                    if let Some(spent) = b.twice.get(ticket.order.order.as_str()).copied() {
+                        b.create(&activate, ticket)?;
+                        let second =
+                            b.made.get(&at).and_then(|all| all.get(1)).map(|m| m.external_ref.clone());
+                        let amount = Some(Money::new(spent, activate.budget.currency()));
+                        let spend = line(Op::Spend, ticket, &second.unwrap_or_default());
+                        b.write(&Line { amount, ..spend })?;
+                    }
+                }
+                Ok(b.first(&at))
+            },
+        );
+        let no = |why: &str| ActivationRefused { why: why.to_owned() };
+        match made {
+            Ok(Some(m)) if m.stands == Stands::Reviewing => Reply::Done(m.reviewing().into()),
+            Ok(Some(m)) => Reply::Done(m.available().into()),
+            Ok(None) => Reply::Declined(no("ended before it was made")),
+            Err(other) => other.reply(no("not taken")),
+        }
+    }
+
+    async fn inquire(&self, _: InquireService, ticket: &Ticket) -> Answer<InquireService> {
+        let at = at(ticket);
+        match self.run(ticket, "inquire", |_| true, |b| Ok(b.first(&at))) {
+            Ok(None) => Reply::Done(NotThere.into()),
+            Ok(Some(m)) => {
+                let (external_ref, spent) = (m.external_ref.clone(), m.spent);
+                Reply::Done(match m.stands {
+                    Stands::Ended => Ended { external_ref: Some(external_ref), spent }.into(),
+                    Stands::Running | Stands::Paused if spent.minor() > 0 => {
+                        Spent { external_ref, spent }.into()
+                    }
+                    Stands::Running | Stands::Paused => m.available().into(),
+                    Stands::Reviewing => m.reviewing().into(),
+                    Stands::Rejected => {
+                        Rejected { external_ref, revision: m.revision, reasons: Vec::new() }.into()
+                    }
+                })
+            }
+            Err(other) => other.reply(InquiryRefused { why: "not told".to_owned() }),
+        }
+    }
+
+    async fn submit(&self, submit: Submit, ticket: &Ticket) -> Answer<Submit> {
+        let at = at(ticket);
+        let done = |b: &PlatformBooks| b.first(&at).is_some_and(|m| m.revision >= submit.revision);
+        let made = self.run(ticket, "submit", done, |b| {
+            let Some(made) = b.first(&at).filter(|m| m.stands != Stands::Ended) else { return Ok(None) };
+            if made.revision < submit.revision {
+                let again = line(Op::Submit, ticket, &made.external_ref);
+                b.write(&Line { revision: Some(submit.revision), ..again })?;
+                if !b.reviews {
+                    b.write(&line(Op::Pass, ticket, &made.external_ref))?;
+                }
+            }
+            Ok(b.first(&at))
+        });
+        let no = |why: &str| SubmitRefused { why: why.to_owned() };
+        match made {
+            Ok(Some(m)) if m.stands == Stands::Reviewing => Reply::Done(m.reviewing().into()),
+            Ok(Some(m)) => Reply::Done(m.available().into()),
+            Ok(None) => Reply::Declined(no("there is nothing to look at")),
+            Err(other) => other.reply(no("not taken")),
+        }
+    }
+
+    async fn switch(&self, switch: Switch, ticket: &Ticket) -> Answer<Switch> {
+        let (at, n) = (at(ticket), switch.n);
+        let done = self.run(
+            ticket,
+            "switch",
+            |_| false,
+            |b| {
+                let on = |m: &Made| matches!(m.stands, Stands::Running | Stands::Paused);
+                let Some(made) = b.first(&at).filter(on) else { return Ok(false) };
+                let op = if switch.run { Op::Run } else { Op::Pause };
+                b.write(&line(op, ticket, &made.external_ref))?;
+                Ok(true)
+            },
+        );
+        let no = |why: &str| SwitchRefused { n, why: why.to_owned() };
+        match done {
+            Ok(true) => Reply::Done(Switched { n }.into()),
+            Ok(false) => Reply::Declined(no("it does not run")),
+            Err(other) => other.reply(no("not taken")),
+        }
+    }
+
+    async fn end(&self, _: End, ticket: &Ticket) -> Answer<End> {
+        let at = at(ticket);
+        let over = |b: &PlatformBooks| b.first(&at).is_some_and(|m| m.stands == Stands::Ended);
+        let ended = self.run(ticket, "end", over, |b| {
+            let Some(made) = b.first(&at) else {
+                if !b.barred.contains(&at) {
+                    b.write(&line(Op::Bar, ticket, ticket.key.as_str()))?;
+                }
+                return Ok(None);
+            };
+            b.end(ticket, &made)?;
+            Ok(Some(made))
+        });
+        match ended {
+            Ok(made) => {
+                let spent = made.as_ref().map_or_else(|| Money::zero(euro()), |m| m.spent);
+                Reply::Done(Ended { external_ref: made.map(|m| m.external_ref), spent }.into())
+            }
+            Err(other) => other.reply(EndRefused { why: "not taken".to_owned() }),
+        }
+    }
+
+    async fn end_twin(&self, end: EndTwin, ticket: &Ticket) -> Answer<EndTwin> {
+        let order = ticket.order.to_string();
+        let find = |b: &PlatformBooks| {
+            let of_order = b.made.iter().filter(|((o, _), _)| *o == order);
+            of_order
+                .flat_map(|((_, service), all)| all.iter().map(move |m| (*service, m.clone())))
+                .find(|(_, m)| m.external_ref == end.external_ref)
+        };
+        let over = |b: &PlatformBooks| find(b).is_some_and(|(_, m)| m.stands == Stands::Ended);
+        let ended = self.run(ticket, "end_twin", over, |b| {
+            let Some((service, made)) = find(b) else { return Ok(None) };
+            // Booked under the service that it was made for.
+            let ticket = Ticket { instance: service, ..ticket.clone() };
+            b.end(&ticket, &made)?;
+            Ok(Some(made.spent))
+        });
+        let no = |why: &str| TwinRefused { why: why.to_owned() };
+        match ended {
+            Ok(Some(spent)) => Reply::Done(TwinEnded { spent }.into()),
+            Ok(None) => Reply::Declined(no("there is no such service")),
+            Err(other) => other.reply(no("not taken")),
+        }
+    }
+}
