@@ -18,6 +18,7 @@ mod error;
 mod inner;
 mod lane;
 mod observe;
+mod queue;
 mod view;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use builder::EngineBuilder;
 pub use env::{Busy, Env, TokioEnv};
 pub use error::{CommandError, DeliverError, EngineError, PlaceError, StartFault, StartFaults};
 pub use lane::{Budget, LaneLimits};
+pub use queue::{HeldCase, QueuedCase};
 pub use view::{Change, Delivered, Delivery, Done, OrderView, Placed, Report, Stopped, Summary};
 
 use crate::clock::Timestamp;

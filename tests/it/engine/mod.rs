@@ -2,10 +2,10 @@
 
 mod bad_input;
 mod crash;
-mod journey;
+pub(crate) mod journey;
 mod outside;
 mod random;
 mod stories;
-mod support;
-mod tricky;
+pub(crate) mod support;
+pub(crate) mod tricky;
 mod upgrades;

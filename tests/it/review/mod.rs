@@ -1,5 +1,8 @@
 //! Review: who looks at what, who may decide, and what a decision is worth.
 
+mod bpic2012;
 mod cases;
 mod gates;
+#[cfg(feature = "testing")]
+mod queue;
 mod tiers;
