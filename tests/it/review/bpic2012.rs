@@ -7,18 +7,18 @@
 //!
 //! | in the log | here |
 //! |---|---|
-//! | an application, `A_SUBMITTED` | an order of one service for the amount asked for, owed until it is served; its case opens when it is placed, and the scorer is asked |
+//! | an application, `A_SUBMITTED` | an order of one service, owed until it is served: its case opens, and is scored |
 //! | `A_DECLINED` by the machine (112), before anybody worked on it | the scorer says that a rule forbids it |
-//! | anything else after `A_PARTLYSUBMITTED` | the scorer finds nothing, and the case waits in tier 1: somebody always decides |
+//! | anything else after `A_PARTLYSUBMITTED` | the scorer finds nothing; the case waits in tier 1, for a person |
 //! | `W_.. START` by a person | the person claims the case |
 //! | `W_.. COMPLETE` by a person | the person tells of the work (`Contribute`), and who holds the case hands it back |
 //! | `O_CREATED` | the person tells of an `offer` |
 //! | `A_APPROVED`, `A_DECLINED` by a person | the person claims the case, where they do not hold it, and decides |
 //! | `A_CANCELLED` | the order is cancelled, and the case withdrawn |
 //!
-//! A resource of the log is an agent, the machine a part of the host, and a row without a resource nobody in particular:
-//! such a start claims nothing. A work item is done when it completes, by whom the log says completed it. The clock is the
-//! log's, and every timer that is due before an event fires.
+//! A resource of the log is an agent, the machine a part of the host, and a row without a resource nobody in
+//! particular: such a start claims nothing. A work item is done when it completes, by whom the log says completed it.
+//! The clock is the log's, and every timer that is due before an event fires.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! What review holds shut stays shut, whoever pushes (I14), and who opens it are as many different people as must, none
 //! of whom asked for it, all for what the order says now (I23).
 //!
-//! The pipeline is that of physical goods with a nag beside it, who asks for the money to be captured whenever it likes.
+//! The pipeline is that of physical goods with a nag beside it, which asks for the money to be captured at any time.
 
 use std::collections::BTreeSet;
 
@@ -76,7 +76,7 @@ mod nag {
     }
 }
 
-/// `told`: whether the case hears that the order was amended. If not, only the content that was approved guards the gate.
+/// `told`: whether the case hears that the order was amended. If not, only what was approved guards the gate.
 fn with_a_nag(p: Physical, told: bool) -> Pipeline {
     pipeline("nagged", 1, p.life)
         .then(attempt::M::with(p.payment))
