@@ -7,7 +7,7 @@
 //!
 //! | in the log | here |
 //! |---|---|
-//! | an application, `A_SUBMITTED` | an order of one service, owed until it is served: its case opens, and is scored |
+//! | an application, `A_SUBMITTED` | an order owed until it is served: its case opens, and is scored; nothing is sent out |
 //! | `A_DECLINED` by the machine (112), before anybody worked on it | the scorer says that a rule forbids it |
 //! | anything else after `A_PARTLYSUBMITTED` | the scorer finds nothing; the case waits in tier 1, for a person |
 //! | `W_.. START` by a person | the person claims the case |
@@ -91,6 +91,7 @@ fn policy(barring: &[&str]) -> Physical {
     policy.review.sla_ms = 30 * DAY;
     policy.review.barring_work = barring.iter().map(|w| (*w).to_owned()).collect();
     policy.life.payment_ms = 1000 * DAY;
+    policy.dispatch.answer_ms = 1000 * DAY;
     policy
 }
 
@@ -157,8 +158,7 @@ impl Replay<'_> {
 
     /// The scorer answers, where it has not yet.
     fn scored(&mut self, answer: EffectAnswer) {
-        if let Some(w) = self.order.wanted.first() {
-            assert!(w.name.ends_with("/Score"));
+        if let Some(w) = self.order.wanted.iter().find(|w| w.name.ends_with("/Score")) {
             self.step(Actor::system(), EventKind::Answer { effect: w.id, answer }).unwrap();
         }
     }
@@ -255,7 +255,7 @@ fn replay(cases: &[(String, Vec<Row>)], barring: &[&str]) -> Figures {
     let mut figures = Figures::default();
     for (id, rows) in cases {
         let mut draft = Draft::new(id, "EUR", Actor::customer("applicant").unwrap());
-        draft.lines.push(Line::service("loan", 1, rows[0].amount_minor));
+        draft.lines.push(Line::goods("loan", 1, rows[0].amount_minor));
         draft.total_minor = rows[0].amount_minor;
         let (order, key): (Order, OrderId) = (Order::parse(draft).unwrap(), id.parse().unwrap());
         let placed = pipeline.place(key.into(), order, rows[0].at).unwrap();
