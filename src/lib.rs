@@ -69,7 +69,7 @@
 //! - [`order`]: the document. A [`Draft`](order::Draft) is checked whole, and an [`Order`](order::Order) is valid.
 //! - [`ledger`]: the books of one order, in double entry. What is paid is a fold over them.
 //! - [`machine`](mod@machine): the kernel. One table per machine, from which types, behaviour and drawing come.
-//! - [`stage`]: the machines of the library: payment, review, dispatch, refund.
+//! - [`stage`]: the machines of the library: payment, review, dispatch, activation, refund.
 //! - [`pipeline`]: composes stages, routes between them, and steps an order. Pure, as is everything above it.
 //! - [`gateway`]: the contract with the outside, for who writes an adapter.
 //! - [`store`]: the contract with the disk, for who writes a store.
@@ -119,8 +119,10 @@ pub mod prelude {
     pub use crate::id::{Actor, Channel, Key, OrderId, OrderKey};
     pub use crate::money::{Currency, Money};
     pub use crate::order::{Charge, ChargeKind, Draft, DraftTender, Line, Order};
-    pub use crate::pipeline::{Phase, Physical, Pipeline, lifecycle, physical};
-    pub use crate::stage::{dispatch, payment, refund, review};
+    pub use crate::pipeline::{
+        Digital, Mixed, Phase, Physical, Pipeline, digital, lifecycle, mixed, physical,
+    };
+    pub use crate::stage::{activation, dispatch, payment, refund, review};
     #[cfg(feature = "sqlite")]
     pub use crate::store::SqliteStore;
     pub use crate::store::{Filter, MemoryStore, Position, Store};

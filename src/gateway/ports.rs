@@ -65,10 +65,10 @@ pub trait CarrierAdapter: Send + Sync + 'static {
 
 /// A platform that runs services: an ad platform, a licence server.
 ///
-/// A service is known to both sides by the key of its [`Activate`]: send it along as the platform's external id, since
-/// it is what every other call names the service by. [`Ticket::order`] and [`Ticket::instance`] tell which service a
-/// call is about; what the platform says of its own accord (its webhooks, its reports) is delivered to that instance as
-/// evidence.
+/// Both sides call a service by [`Ticket::order`], [`Ticket::instance`] and the number of the activation, which every
+/// call carries: send them along as the platform's external id, since a service whose first answer was lost has no
+/// other name yet. What the platform says of its own accord (its webhooks, its reports) is delivered to that instance
+/// as evidence.
 ///
 /// ```text
 /// wrong   activate: look it up by key, and create it when it is not there     two lookups cross, two services spend
@@ -79,9 +79,9 @@ pub trait CarrierAdapter: Send + Sync + 'static {
 pub trait AdPlatform: Send + Sync + 'static {
     /// What it promises about sending the same key again.
     fn repeats(&self) -> Repeats;
-    /// Creates a service under the ticket's key, and submits it to the platform's review. It never creates a second one
-    /// under a key. `Done` says that the platform has it, and how it stands; `Declined` that it never will; a lost
-    /// answer is `Unknown`, whatever the platform may have done.
+    /// Creates a service, and submits it to the platform's review. It never creates a second one under one external id.
+    /// `Done` says that the platform has it, and how it stands; `Declined` that it never will; a lost answer is
+    /// `Unknown`, whatever the platform may have done.
     async fn activate(&self, activate: Activate, ticket: &Ticket) -> Answer<Activate>;
     /// Says what the platform has under the key of a service, and the newest it knows of it: what it has spent since it
     /// began, else how its review stands. It changes nothing. `NotThere` says that the platform would show a service

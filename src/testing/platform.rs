@@ -27,6 +27,7 @@ struct Line {
     op: Op,
     order: String,
     service: Key,
+    attempt: u32,
     /// The platform's number; the key of the call where it never made anything.
     external_ref: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +60,9 @@ enum Stands {
     Ended,
 }
 
+/// Which activation of which service of which order: what both sides call a service by.
+type At = (String, Key, u32);
+
 #[derive(Debug, Clone)]
 struct Made {
     external_ref: String,
@@ -73,9 +77,9 @@ struct PlatformBooks {
     file: LedgerFile,
     plan: FaultPlan,
     calls: BTreeMap<(String, Key, &'static str), u32>,
-    /// What was made, by order and service, in the order of making.
-    made: BTreeMap<(String, Key), Vec<Made>>,
-    barred: BTreeSet<(String, Key)>,
+    /// What was made, by order, service and activation, in the order of making.
+    made: BTreeMap<At, Vec<Made>>,
+    barred: BTreeSet<At>,
     reviews: bool,
     twice: BTreeMap<String, i64>,
 }
@@ -163,7 +167,12 @@ impl SandboxPlatform {
     #[must_use]
     pub fn second(&self, order: &str, service: u32) -> Option<Available> {
         let b = lock(&self.books);
-        let made = b.made.iter().find(|((o, key), _)| named(o, order) && key.0 == service)?.1.get(1)?;
+        let made = b
+            .made
+            .iter()
+            .find(|((o, key, _), all)| named(o, order) && key.0 == service && !all.is_empty())?
+            .1
+            .get(1)?;
         Some(Available { external_ref: made.external_ref.clone(), part: false, reasons: Vec::new() })
     }
 
@@ -188,7 +197,8 @@ impl SandboxPlatform {
     /// When there is none, or the books cannot be written.
     fn happens(&self, order: &str, service: u32, op: Op, minor: Option<i64>) -> Made {
         let mut b = lock(&self.books);
-        let found = b.made.iter().find(|((o, key), _)| named(o, order) && key.0 == service);
+        let found =
+            b.made.iter().find(|((o, key, _), all)| named(o, order) && key.0 == service && !all.is_empty());
         let (at, made) = found
             .and_then(|(at, made)| made.first().map(|m| (at.clone(), m.clone())))
             .unwrap_or_else(|| panic!("the platform has no service {service} of {order}"));
@@ -197,6 +207,7 @@ impl SandboxPlatform {
             op,
             order: at.0.clone(),
             service: at.1,
+            attempt: at.2,
             external_ref: made.external_ref,
             amount,
             revision: None,
@@ -246,13 +257,13 @@ fn named(full: &str, id: &str) -> bool {
     full == id || full.rsplit('/').next() == Some(id)
 }
 
-fn at(ticket: &Ticket) -> (String, Key) {
-    (ticket.order.to_string(), ticket.instance)
+fn at(ticket: &Ticket, attempt: u32) -> At {
+    (ticket.order.to_string(), ticket.instance, attempt)
 }
 
-fn line(op: Op, ticket: &Ticket, external_ref: &str) -> Line {
-    let (order, service) = at(ticket);
-    Line { op, order, service, external_ref: external_ref.to_owned(), amount: None, revision: None }
+fn line(op: Op, at: &At, external_ref: &str) -> Line {
+    let (order, service, attempt) = at.clone();
+    Line { op, order, service, attempt, external_ref: external_ref.to_owned(), amount: None, revision: None }
 }
 
 impl PlatformBooks {
@@ -264,7 +275,7 @@ impl PlatformBooks {
     }
 
     fn enter(&mut self, line: &Line) {
-        let at = (line.order.clone(), line.service);
+        let at = (line.order.clone(), line.service, line.attempt);
         let all = self.made.entry(at.clone()).or_default();
         if line.op == Op::Create {
             let budget = line.amount.unwrap_or_else(|| Money::zero(euro()));
@@ -296,27 +307,23 @@ impl PlatformBooks {
         }
     }
 
-    fn first(&self, at: &(String, Key)) -> Option<Made> {
+    fn first(&self, at: &At) -> Option<Made> {
         self.made.get(at).and_then(|all| all.first()).cloned()
     }
 
-    fn create(&mut self, activate: &Activate, ticket: &Ticket) -> io::Result<()> {
-        let nth = self.made.get(&at(ticket)).map_or(0, Vec::len).saturating_add(1);
+    fn create(&mut self, activate: &Activate, ticket: &Ticket, at: &At) -> io::Result<()> {
+        let nth = self.made.get(at).map_or(0, Vec::len).saturating_add(1);
         let external_ref = format!("ad-{}-{}-{nth}", ticket.order.order, ticket.instance);
-        let create = Line { amount: Some(activate.budget), ..line(Op::Create, ticket, &external_ref) };
+        let create = Line { amount: Some(activate.budget), ..line(Op::Create, at, &external_ref) };
         self.write(&create)?;
         if !self.reviews {
-            self.write(&line(Op::Pass, ticket, &external_ref))?;
+            self.write(&line(Op::Pass, at, &external_ref))?;
         }
         Ok(())
     }
 
-    fn end(&mut self, ticket: &Ticket, made: &Made) -> io::Result<()> {
-        if made.stands == Stands::Ended {
-            Ok(())
-        } else {
-            self.write(&line(Op::End, ticket, &made.external_ref))
-        }
+    fn end(&mut self, at: &At, made: &Made) -> io::Result<()> {
+        if made.stands == Stands::Ended { Ok(()) } else { self.write(&line(Op::End, at, &made.external_ref)) }
     }
 }
 
@@ -337,7 +344,7 @@ impl AdPlatform for SandboxPlatform {
     }
 
     async fn activate(&self, activate: Activate, ticket: &Ticket) -> Answer<Activate> {
-        let at = at(ticket);
+        let at = at(ticket, activate.attempt);
         let made = self.run(
             ticket,
             "activate",
@@ -347,13 +354,13 @@ impl AdPlatform for SandboxPlatform {
                     return Ok(None);
                 }
                 if b.first(&at).is_none() {
-                    b.create(&activate, ticket)?;
+                    b.create(&activate, ticket, &at)?;
                     if let Some(spent) = b.twice.get(ticket.order.order.as_str()).copied() {
-                        b.create(&activate, ticket)?;
+                        b.create(&activate, ticket, &at)?;
                         let second =
                             b.made.get(&at).and_then(|all| all.get(1)).map(|m| m.external_ref.clone());
                         let amount = Some(Money::new(spent, activate.budget.currency()));
-                        let spend = line(Op::Spend, ticket, &second.unwrap_or_default());
+                        let spend = line(Op::Spend, &at, &second.unwrap_or_default());
                         b.write(&Line { amount, ..spend })?;
                     }
                 }
@@ -369,8 +376,8 @@ impl AdPlatform for SandboxPlatform {
         }
     }
 
-    async fn inquire(&self, _: InquireService, ticket: &Ticket) -> Answer<InquireService> {
-        let at = at(ticket);
+    async fn inquire(&self, inquire: InquireService, ticket: &Ticket) -> Answer<InquireService> {
+        let at = at(ticket, inquire.attempt);
         match self.run(ticket, "inquire", |_| true, |b| Ok(b.first(&at))) {
             Ok(None) => Reply::Done(NotThere.into()),
             Ok(Some(m)) => {
@@ -392,15 +399,15 @@ impl AdPlatform for SandboxPlatform {
     }
 
     async fn submit(&self, submit: Submit, ticket: &Ticket) -> Answer<Submit> {
-        let at = at(ticket);
+        let at = at(ticket, submit.attempt);
         let done = |b: &PlatformBooks| b.first(&at).is_some_and(|m| m.revision >= submit.revision);
         let made = self.run(ticket, "submit", done, |b| {
             let Some(made) = b.first(&at).filter(|m| m.stands != Stands::Ended) else { return Ok(None) };
             if made.revision < submit.revision {
-                let again = line(Op::Submit, ticket, &made.external_ref);
+                let again = line(Op::Submit, &at, &made.external_ref);
                 b.write(&Line { revision: Some(submit.revision), ..again })?;
                 if !b.reviews {
-                    b.write(&line(Op::Pass, ticket, &made.external_ref))?;
+                    b.write(&line(Op::Pass, &at, &made.external_ref))?;
                 }
             }
             Ok(b.first(&at))
@@ -415,7 +422,7 @@ impl AdPlatform for SandboxPlatform {
     }
 
     async fn switch(&self, switch: Switch, ticket: &Ticket) -> Answer<Switch> {
-        let (at, n) = (at(ticket), switch.n);
+        let (at, n) = (at(ticket, switch.attempt), switch.n);
         let done = self.run(
             ticket,
             "switch",
@@ -424,7 +431,7 @@ impl AdPlatform for SandboxPlatform {
                 let on = |m: &Made| matches!(m.stands, Stands::Running | Stands::Paused);
                 let Some(made) = b.first(&at).filter(on) else { return Ok(false) };
                 let op = if switch.run { Op::Run } else { Op::Pause };
-                b.write(&line(op, ticket, &made.external_ref))?;
+                b.write(&line(op, &at, &made.external_ref))?;
                 Ok(true)
             },
         );
@@ -436,17 +443,17 @@ impl AdPlatform for SandboxPlatform {
         }
     }
 
-    async fn end(&self, _: End, ticket: &Ticket) -> Answer<End> {
-        let at = at(ticket);
+    async fn end(&self, end: End, ticket: &Ticket) -> Answer<End> {
+        let at = at(ticket, end.attempt);
         let over = |b: &PlatformBooks| b.first(&at).is_some_and(|m| m.stands == Stands::Ended);
         let ended = self.run(ticket, "end", over, |b| {
             let Some(made) = b.first(&at) else {
                 if !b.barred.contains(&at) {
-                    b.write(&line(Op::Bar, ticket, ticket.key.as_str()))?;
+                    b.write(&line(Op::Bar, &at, ticket.key.as_str()))?;
                 }
                 return Ok(None);
             };
-            b.end(ticket, &made)?;
+            b.end(&at, &made)?;
             Ok(Some(made))
         });
         match ended {
@@ -461,17 +468,15 @@ impl AdPlatform for SandboxPlatform {
     async fn end_twin(&self, end: EndTwin, ticket: &Ticket) -> Answer<EndTwin> {
         let order = ticket.order.to_string();
         let find = |b: &PlatformBooks| {
-            let of_order = b.made.iter().filter(|((o, _), _)| *o == order);
+            let of_order = b.made.iter().filter(|((o, ..), _)| *o == order);
             of_order
-                .flat_map(|((_, service), all)| all.iter().map(move |m| (*service, m.clone())))
+                .flat_map(|(at, all)| all.iter().map(move |m| (at.clone(), m.clone())))
                 .find(|(_, m)| m.external_ref == end.external_ref)
         };
         let over = |b: &PlatformBooks| find(b).is_some_and(|(_, m)| m.stands == Stands::Ended);
         let ended = self.run(ticket, "end_twin", over, |b| {
-            let Some((service, made)) = find(b) else { return Ok(None) };
-            // Booked under the service that it was made for.
-            let ticket = Ticket { instance: service, ..ticket.clone() };
-            b.end(&ticket, &made)?;
+            let Some((at, made)) = find(b) else { return Ok(None) };
+            b.end(&at, &made)?;
             Ok(Some(made.spent))
         });
         let no = |why: &str| TwinRefused { why: why.to_owned() };

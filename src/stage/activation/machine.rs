@@ -21,7 +21,7 @@ crate::machine! {
     /// the same key is an instance of its own, from `Removing` on.
     ///
     /// Ranks: 0 a local guess or an answer of ours, 1 the platform has it, 2 rejected, 3 it runs, 4 it is over.
-    pub mod service = "activation.service" v 1;
+    pub mod service = "activation.service" v 2;
     policy ActivationPolicy;
     needs Funded, Approved<ToActivate>;
     hears Collected, Cancelling;
@@ -142,8 +142,8 @@ crate::machine! {
                                                    | PlatformRejected ! P7 ? OweBack, Waive, Twin;
         Flying                + Ended             => Completed | Active | PartActive | Delivering | Paused
                                                    ! P7 ? OweBack, Waive, Twin;
-        Winding               + Ended             => Completed | Terminated | ActivationFailed | Settling
-                                                   | Terminating ! P7 ? OweBack, Waive, Twin;
+        Winding               + Ended             => Completed | Terminated | ActivationFailed | Planned
+                                                   | Settling | Terminating ! P7 ? OweBack, Waive, Twin;
         Over                  + Ended             => Completed | Terminated | ActivationFailed ? Twin;
         Winding               + Stopped           => Settling | Terminating;
         Winding               + EndRefused        => Settling | Terminating;
@@ -166,6 +166,8 @@ crate::machine! {
 /// What a service is, and what happened to it; kept from state to state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
+    /// Which activation it is, from 1: one that provably never arrived is followed by another.
+    pub attempt: u32,
     /// The platform that runs it.
     pub platform: Channel,
     /// Its share of the order's total, in minor units: what it may spend.
@@ -207,6 +209,11 @@ pub struct Run {
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
 fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn none(n: &u32) -> bool {
     *n == 0
 }
 
@@ -253,7 +260,10 @@ pub enum Why {
 
 data! {
     /// Waits for its money or its review.
-    Planned { }
+    Planned {
+        /** How often it was activated and provably never arrived. */
+        #[serde(default, skip_serializing_if = "none")] attempts: u32,
+    }
     /// Asked of the platform, no answer yet.
     Activating { /** The service. */ run: Run }
     /// Nobody knows whether the platform has it.
@@ -316,9 +326,11 @@ data! {
     Appeal { /** Why it should pass. */ reason: String }
 
     /// Asks the platform to create and run a service. Sent once under its key: a lost answer is inquired for, and never
-    /// leads to a second creation.
+    /// leads to a second creation under it. Only one that the platform never had, and has promised never to have, is
+    /// followed by another.
     Activate {
         /** The platform. */ platform: Channel,
+        /** Which activation of this service, from 1. */ attempt: u32,
         /** The line's SKU. */ sku: String,
         /** The line's quantity. */ quantity: u32,
         /** What it may spend. */ budget: Money,
@@ -327,11 +339,13 @@ data! {
     /// Asks what the platform has under the key of a service, and what that has spent.
     InquireService {
         /** The platform. */ platform: Channel,
+        /** Which activation it is about. */ attempt: u32,
         /** Its number for it, if it told one. */ external_ref: Option<String>,
     }
     /// Submits a rejected service again.
     Submit {
         /** The platform. */ platform: Channel,
+        /** Which activation it is about. */ attempt: u32,
         /** Its number for it, if it told one. */ external_ref: Option<String>,
         /** Which submission, from 1; the first activation is 0. */ revision: u32,
         /** Whether it is an appeal, and the service unchanged. */ appeal: bool,
@@ -340,6 +354,7 @@ data! {
     /// Pauses a service, or lets it run.
     Switch {
         /** The platform. */ platform: Channel,
+        /** Which activation it is about. */ attempt: u32,
         /** Its number for it, if it told one. */ external_ref: Option<String>,
         /** Which switch, from 1. */ n: u32,
         /** Whether it shall run. */ run: bool,
@@ -348,6 +363,7 @@ data! {
     /// Ends a service for good. One that never arrived counts as ended, and must not arrive later.
     End {
         /** The platform. */ platform: Channel,
+        /** Which activation it is about. */ attempt: u32,
         /** Its number for it, if it told one. */ external_ref: Option<String>,
     }
     /// Ends a second service that was made under the same key, and leaves the first alone.
@@ -490,7 +506,8 @@ impl Evidence for Spent {
 }
 impl Evidence for Ended {
     fn identity(&self) -> Option<String> {
-        Some(format!("ended {} {}", self.external_ref.as_deref().unwrap_or("-"), self.spent))
+        // That there is nothing is said of each activation anew.
+        Some(format!("ended {} {}", self.external_ref.as_deref()?, self.spent))
     }
 }
 impl Evidence for TwinEnded {
@@ -569,8 +586,9 @@ impl Opens<GatesOpen, M> for New {
 }
 
 /// Activates a service whose gates are open and whose money is there; else it waits, and asks for the money.
-fn plan<R: Goto<Planned> + Goto<Activating> + Goto<Cancelled> + Row<M = M>>(cx: &mut Cx<'_, R>) -> Next<R>
+fn plan<R>(attempts: u32, cx: &mut Cx<'_, R>) -> Next<R>
 where
+    R: Goto<Planned> + Goto<Activating> + Goto<Cancelled> + Row<M = M>,
     Activate: EmittedBy<R>,
     NeedsFunds: AskedBy<R>,
 {
@@ -587,10 +605,11 @@ where
         if cx.gates_open() {
             cx.ask(NeedsFunds { service: cx.key() });
         }
-        return until(cx.after_ms(cx.policy().plan_ms), Planned {});
+        return until(cx.after_ms(cx.policy().plan_ms), Planned { attempts });
     }
     let policy = cx.policy();
     let run = Run {
+        attempt: attempts.saturating_add(1),
         platform: policy.platform.clone(),
         budget_minor: service.share_minor,
         consumed_minor: 0,
@@ -605,33 +624,35 @@ where
         switches: 0,
         switching: false,
     };
-    cx.want(Activate {
+    let activate = Activate {
         platform: run.platform.clone(),
+        attempt: run.attempt,
         sku: line.sku.clone(),
         quantity: line.quantity,
         budget: Money::new(run.budget_minor, order.currency()),
         flight_ms: policy.flight_ms,
-    });
+    };
+    cx.want_nth(run.attempt, activate);
     until(cx.after_ms(policy.answer_ms), Activating { run })
 }
 impl On<GatesOpen> for New {
     fn on(&self, _: &GatesOpen, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        plan(cx)
+        plan(0, cx)
     }
 }
 impl On<GatesOpen> for Planned {
     fn on(&self, _: &GatesOpen, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        plan(cx)
+        plan(self.attempts, cx)
     }
 }
 impl On<FundsIn> for Planned {
     fn on(&self, _: &FundsIn, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        plan(cx)
+        plan(self.attempts, cx)
     }
 }
 impl On<PlanDue> for Planned {
     fn on(&self, _: &PlanDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        plan(cx)
+        plan(self.attempts, cx)
     }
 }
 impl On<Stop> for Planned {
@@ -661,7 +682,8 @@ impl On<ActivationGaveUp> for Activating {
         }
         // Nothing ever left, so asking later under the same key creates it once.
         cx.hold("platform_unreachable", format!("service {}: {}", cx.key(), e.why));
-        until(cx.after_ms(cx.policy().plan_ms), Planned {})
+        let attempts = self.run.attempt.saturating_sub(1);
+        until(cx.after_ms(cx.policy().plan_ms), Planned { attempts })
     }
 }
 
@@ -834,7 +856,8 @@ fn end<R: Row<M = M>>(run: &Run, cx: &mut Cx<'_, R>)
 where
     End: EmittedBy<R>,
 {
-    cx.want(End { platform: run.platform.clone(), external_ref: run.external_ref.clone() });
+    let (platform, external_ref) = (run.platform.clone(), run.external_ref.clone());
+    cx.want_nth(run.attempt, End { platform, attempt: run.attempt, external_ref });
 }
 impl On<Stop> for Fresh {
     fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -848,7 +871,8 @@ where
     InquireService: EmittedBy<R>,
 {
     let asked = run.asked.saturating_add(1);
-    let ask = InquireService { platform: run.platform.clone(), external_ref: run.external_ref.clone() };
+    let (platform, external_ref) = (run.platform.clone(), run.external_ref.clone());
+    let ask = InquireService { platform, attempt: run.attempt, external_ref };
     cx.want_nth(asked, ask);
     Run { asked, ..run.clone() }
 }
@@ -936,7 +960,14 @@ impl PlatformRejected {
         let revision = self.run.submissions.saturating_add(1);
         let run = Run { submissions: revision, ..self.run.clone() };
         let (platform, external_ref) = (run.platform.clone(), run.external_ref.clone());
-        let submit = Submit { platform, external_ref, revision, appeal, material: material.to_owned() };
+        let submit = Submit {
+            platform,
+            attempt: run.attempt,
+            external_ref,
+            revision,
+            appeal,
+            material: material.to_owned(),
+        };
         cx.want_nth(revision, submit.clone());
         let due = cx.after_ms(self.left_ms);
         let at = (cx.after_ms(cx.policy().inquiry_wait_ms(0)), due);
@@ -1133,7 +1164,7 @@ where
     let n = run.switches;
     let (platform, external_ref) = (run.platform.clone(), run.external_ref.clone());
     let until = run.ends_at.unwrap_or_else(|| cx.now());
-    cx.want_nth(n, Switch { platform, external_ref, n, run: on, until });
+    cx.want_nth(n, Switch { platform, attempt: run.attempt, external_ref, n, run: on, until });
 }
 impl Decide<Pause> for Running {
     fn decide(&self, _: &Pause, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
@@ -1288,6 +1319,14 @@ impl On<Ended> for Winding {
             return same!(self, Winding[Settling | Terminating], run.clone());
         }
         spent_after_all(&mut run, e.spent, cx);
+        let never = matches!(self, Winding::Terminating(s) if s.why == Why::NotFound);
+        if never && run.started_at.is_none() && run.external_ref.is_none() && cx.life() == Life::Placed {
+            // It never was there and never will be, so another under a key of its own is the only one.
+            let attempts = run.attempt;
+            if attempts < cx.policy().attempts {
+                return until(cx.after_ms(cx.policy().answer_ms), Planned { attempts });
+            }
+        }
         settle(self, run, cx)
     }
 }

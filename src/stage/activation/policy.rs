@@ -39,6 +39,8 @@ pub struct ActivationPolicy {
     pub earn: EarnPolicy,
     /// What happens to what a flight left unspent.
     pub rest: Rest,
+    /// How often a service is activated at most, where each time before it provably never arrived. Default 3.
+    pub attempts: u32,
     /// How often a service that the platform rejected may be submitted again, fixed or on appeal. Default 3.
     pub resubmissions: u32,
     /// How long a call may stay unanswered before its outcome is unknown, or it is made again under the same key.
@@ -75,6 +77,7 @@ impl Default for ActivationPolicy {
             platform: "ads".parse().expect("`ads` is a name of a channel"),
             earn: EarnPolicy::OnConsumption,
             rest: Rest::GiveBack,
+            attempts: 3,
             resubmissions: 3,
             answer_ms: 30_000,
             inquire_ms: vec![10_000, MINUTE, 10 * MINUTE, HOUR],

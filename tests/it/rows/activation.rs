@@ -79,7 +79,7 @@ pub(crate) fn terminate_of(key: u32) -> Call {
 }
 
 /// What is known of a service, where the platform was asked for it.
-fn run(shop: &Shop, key: u32) -> Option<Run> {
+pub(super) fn run(shop: &Shop, key: u32) -> Option<Run> {
     match shop.pipeline.state::<service::M>(&shop.order, key)? {
         service::State::Activating(s) => Some(s.run.clone()),
         service::State::ActivationUnknown(s) => Some(s.run.clone()),
@@ -205,6 +205,17 @@ pub(crate) fn reach_under(policy: Digital, state: &str) -> Shop {
     s
 }
 
+/// Twice the platform says that it has nothing, and is told to have nothing for good.
+fn never_there(policy: Digital) -> Shop {
+    let mut s = reach_under(policy, "ActivationUnknown");
+    for _ in 0..2 {
+        s.due(PLACE, 1, "AskAgain");
+        s.done("InquireService", NotThere);
+    }
+    assert_eq!(s.wants(), ["End 1"]);
+    s
+}
+
 /// The order is turned down by a review that was opened again.
 fn turned_down(state: &str) -> Shop {
     let mut s = reach(state);
@@ -263,7 +274,7 @@ fn planned() -> Vec<Case> {
             "
             review.case 1: Scoring + Scored -> AutoApproved
             activation.service 1: New + GatesOpen -> Activating
-            wants Activate 1 #0 budget=50.00 EUR flight_ms=2592000000 platform=ads quantity=1 sku=ad-1
+            wants Activate 1 #1 attempt=1 budget=50.00 EUR flight_ms=2592000000 platform=ads quantity=1 sku=ad-1
         ",
         ),
         case(
@@ -286,7 +297,7 @@ fn planned() -> Vec<Case> {
             activation.service 1: Planned + FundsIn -> Activating
             posts P3 card 5000
             posts P2 card 5000
-            wants Activate 1 #0 budget=50.00 EUR flight_ms=2592000000 platform=ads quantity=1 sku=ad-1
+            wants Activate 1 #1 attempt=1 budget=50.00 EUR flight_ms=2592000000 platform=ads quantity=1 sku=ad-1
         ",
         ),
         case(
@@ -310,7 +321,7 @@ fn planned() -> Vec<Case> {
             "
             review.case 1: Claimed + Approve -> Approved
             activation.service 1: Planned + GatesOpen -> Activating
-            wants Activate 1 #0 budget=50.00 EUR flight_ms=2592000000 platform=ads quantity=1 sku=ad-1
+            wants Activate 1 #1 attempt=1 budget=50.00 EUR flight_ms=2592000000 platform=ads quantity=1 sku=ad-1
         ",
         ),
         case(
@@ -366,7 +377,7 @@ fn fresh() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: ActivationUnknown + AskAgain -> ActivationUnknown
-            wants InquireService 1 #1 external_ref=null platform=ads
+            wants InquireService 1 #1 attempt=1 external_ref=null platform=ads
         ",
         ),
         case(
@@ -379,7 +390,7 @@ fn fresh() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: ActivationUnknown + AskAgain -> ActivationUnknown
-            wants InquireService 1 #1 external_ref=null platform=ads
+            wants InquireService 1 #1 attempt=1 external_ref=null platform=ads
             holds reconcile
         ",
         ),
@@ -407,7 +418,7 @@ fn fresh() -> Vec<Case> {
             |s| s.done("InquireService", NotThere),
             "
             activation.service 1: ActivationUnknown + NotThere -> Terminating
-            wants End 1 #0 external_ref=null platform=ads
+            wants End 1 #1 attempt=1 external_ref=null platform=ads
         ",
         ),
         case(
@@ -548,7 +559,7 @@ fn fresh() -> Vec<Case> {
             "
             order.life 1: Placed + Cancel -> Cancelling
             activation.service 1: {from} + Stop -> Terminating
-            wants End 1 #0 external_ref=null platform=ads
+            wants End 1 #1 attempt=1 external_ref=null platform=ads
         ",
         ),
     ];
@@ -569,7 +580,7 @@ fn judged() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: PendingPlatformReview + AskAgain -> PendingPlatformReview
-            wants InquireService 1 #1 external_ref=a1 platform=ads
+            wants InquireService 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         case(
@@ -628,8 +639,8 @@ fn judged() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: PendingPlatformReview + AskAgain -> PendingPlatformReview
-            wants Submit 1 #1 appeal=false external_ref=a1 material=banner-2 platform=ads revision=1
-            wants InquireService 1 #1 external_ref=a1 platform=ads
+            wants Submit 1 #1 appeal=false attempt=1 external_ref=a1 material=banner-2 platform=ads revision=1
+            wants InquireService 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         case(
@@ -642,7 +653,7 @@ fn judged() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: PendingPlatformReview + AskAgain -> PendingPlatformReview
-            wants InquireService 1 #1 external_ref=a1 platform=ads
+            wants InquireService 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         case(
@@ -659,7 +670,7 @@ fn judged() -> Vec<Case> {
             |s| s.asks(resubmit()),
             "
             activation.service 1: PlatformRejected + Resubmit -> PendingPlatformReview
-            wants Submit 1 #1 appeal=false external_ref=a1 material=banner-2 platform=ads revision=1
+            wants Submit 1 #1 appeal=false attempt=1 external_ref=a1 material=banner-2 platform=ads revision=1
         ",
         ),
         case(
@@ -668,7 +679,7 @@ fn judged() -> Vec<Case> {
             |s| s.asks(appeal()),
             "
             activation.service 1: PlatformRejected + Appeal -> PendingPlatformReview
-            wants Submit 1 #1 appeal=true external_ref=a1 material=it is our own mark platform=ads revision=1
+            wants Submit 1 #1 appeal=true attempt=1 external_ref=a1 material=it is our own mark platform=ads revision=1
         ",
         ),
         case(
@@ -677,7 +688,7 @@ fn judged() -> Vec<Case> {
             |s| s.due(PLACE, 1, "FixDue"),
             "
             activation.service 1: PlatformRejected + FixDue -> Terminating
-            wants End 1 #0 external_ref=a1 platform=ads
+            wants End 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         case(
@@ -791,7 +802,7 @@ fn running() -> Vec<Case> {
             |s| s.asks(resume()),
             "
             activation.service 1: Paused + Resume -> Active
-            wants Switch 1 #2 external_ref=a1 n=2 platform=ads run=true until=2592004000
+            wants Switch 1 #2 attempt=1 external_ref=a1 n=2 platform=ads run=true until=2592004000
         ",
         ),
         case(
@@ -800,7 +811,7 @@ fn running() -> Vec<Case> {
             |s| s.due(PLACE, 1, "FlightDue"),
             "
             activation.service 1: Delivering + FlightDue -> Delivering
-            wants Switch 1 #1 external_ref=a1 n=1 platform=ads run=true until=5184005000
+            wants Switch 1 #1 attempt=1 external_ref=a1 n=1 platform=ads run=true until=5184005000
         ",
         ),
         case(
@@ -814,7 +825,7 @@ fn running() -> Vec<Case> {
             |s| s.due(PLACE, 1, "FlightDue"),
             "
             activation.service 1: Delivering + FlightDue -> Settling
-            wants End 1 #0 external_ref=a1 platform=ads
+            wants End 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         case(
@@ -838,8 +849,8 @@ fn running() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: Paused + AskAgain -> Paused
-            wants Switch 1 #1 external_ref=a1 n=1 platform=ads run=false until=2592004000
-            wants InquireService 1 #1 external_ref=a1 platform=ads
+            wants Switch 1 #1 attempt=1 external_ref=a1 n=1 platform=ads run=false until=2592004000
+            wants InquireService 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
     ];
@@ -901,7 +912,7 @@ fn running() -> Vec<Case> {
             |s| s.asks(pause()),
             "
             activation.service 1: {from} + Pause -> Paused
-            wants Switch 1 #1 external_ref=a1 n=1 platform=ads run=false until=2592004000
+            wants Switch 1 #1 attempt=1 external_ref=a1 n=1 platform=ads run=false until=2592004000
         ",
         ),
         each(
@@ -960,7 +971,7 @@ fn running() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: {from} + AskAgain -> {from}
-            wants InquireService 1 #1 external_ref=a1 platform=ads
+            wants InquireService 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         each(
@@ -970,7 +981,7 @@ fn running() -> Vec<Case> {
             |s| s.due(PLACE, 1, "FlightDue"),
             "
             activation.service 1: {from} + FlightDue -> Settling
-            wants End 1 #0 external_ref=a1 platform=ads
+            wants End 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         each(
@@ -980,7 +991,7 @@ fn running() -> Vec<Case> {
             |s| s.asks(terminate()),
             "
             activation.service 1: {from} + Terminate -> Terminating
-            wants End 1 #0 external_ref=a1 platform=ads
+            wants End 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         each(
@@ -992,7 +1003,7 @@ fn running() -> Vec<Case> {
             review.case 1: Claimed + Reject -> Rejected
             order.life 1: Placed + TurnedDown -> Cancelling
             activation.service 1: {from} + Stop -> Terminating
-            wants End 1 #0 external_ref=a1 platform=ads
+            wants End 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         each(
@@ -1066,14 +1077,19 @@ fn winding() -> Vec<Case> {
         ",
         ),
         case(
-            "a service that was not there is ended",
+            "a service that was not there is activated once more",
+            || never_there(Digital::default()),
+            |s| s.done("End", nothing()),
+            "
+            activation.service 1: Terminating + Ended -> Planned
+        ",
+        ),
+        case(
+            "a service that was never there is given up",
             || {
-                let mut s = reach("ActivationUnknown");
-                s.due(PLACE, 1, "AskAgain");
-                s.done("InquireService", NotThere);
-                s.due(PLACE, 1, "AskAgain");
-                s.done("InquireService", NotThere);
-                s
+                let mut policy = Digital::default();
+                policy.activation.attempts = 1;
+                never_there(policy)
             },
             |s| s.done("End", nothing()),
             "
@@ -1165,7 +1181,7 @@ fn winding() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: {from} + AskAgain -> {from}
-            wants End 1 #0 external_ref=a1 platform=ads
+            wants End 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         each(
@@ -1175,7 +1191,7 @@ fn winding() -> Vec<Case> {
             |s| s.due(PLACE, 1, "AskAgain"),
             "
             activation.service 1: {from} + AskAgain -> {from}
-            wants InquireService 1 #1 external_ref=a1 platform=ads
+            wants InquireService 1 #1 attempt=1 external_ref=a1 platform=ads
         ",
         ),
         each(

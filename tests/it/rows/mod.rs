@@ -4,6 +4,7 @@
 pub(crate) mod activation;
 pub(crate) mod amend;
 pub(crate) mod dispatch;
+mod earning;
 mod ends;
 mod journeys;
 pub(crate) mod lifecycle;
