@@ -143,6 +143,22 @@ fn quickstart_prints_what_happened() {
 }
 
 #[test]
+fn an_ad_order_prints_what_was_earned_and_what_went_back() {
+    let out = run("ad_order", &[]);
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for line in [
+        "review.case/1 Approved, activation.service/1 Activating",
+        "activation.service/1 Delivering",
+        "activation.service/1 PlatformRejected",
+        "ad-1 is completed: 600.00 EUR taken, 420.00 EUR given back, 180.00 EUR earned",
+        "ad-2 is cancelled: 600.00 EUR taken, 600.00 EUR given back, 0.00 EUR earned",
+    ] {
+        assert!(said.contains(line), "`{line}` is missing from:\n{said}");
+    }
+}
+
+#[test]
 fn the_bundled_sample_gives_its_figures_on_memory() {
     expect_sample(&figures(&["--store", "memory", "--json"]));
 }

@@ -5,6 +5,7 @@ mod crash;
 pub(crate) mod journey;
 mod outside;
 mod random;
+mod services;
 mod stories;
 pub(crate) mod support;
 pub(crate) mod tricky;

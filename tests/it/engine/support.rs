@@ -20,7 +20,9 @@ use consign::store::{
     Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
     Incarnation, MemoryStore, Migrated, PipelineId, Position, SqliteStore, Stats, Store, Stored,
 };
-use consign::testing::{SandboxCarrier, SandboxGateway, SandboxInventory, SandboxScorer, VirtualEnv};
+use consign::testing::{
+    SandboxCarrier, SandboxGateway, SandboxInventory, SandboxPlatform, SandboxScorer, VirtualEnv,
+};
 
 /// Runs a test on one thread, so that nothing but the test decides what comes after what.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
@@ -395,6 +397,7 @@ pub(crate) struct World {
     pub(crate) stock: Arc<SandboxInventory>,
     pub(crate) carrier: Arc<SandboxCarrier>,
     pub(crate) scorer: Arc<SandboxScorer>,
+    pub(crate) platform: Arc<SandboxPlatform>,
     pub(crate) seed: u64,
 }
 
@@ -412,6 +415,7 @@ impl World {
             stock: Arc::new(SandboxInventory::open(None).unwrap()),
             carrier: Arc::new(SandboxCarrier::default()),
             scorer: Arc::new(SandboxScorer::new(Some(10))),
+            platform: Arc::new(SandboxPlatform::open(None).unwrap()),
             seed: 7,
         }
     }
@@ -425,6 +429,7 @@ impl World {
             .inventory(self.stock.clone())
             .carrier(self.carrier.clone())
             .scorer(self.scorer.clone())
+            .platform(self.platform.clone())
     }
 
     pub(crate) async fn open(&self, now: Timestamp) -> Shop {

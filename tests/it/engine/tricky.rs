@@ -14,7 +14,7 @@ use consign::id::{Actor, Key};
 use consign::machine::Call;
 use consign::order::Draft;
 use consign::stage::payment::{Start, attempt};
-use consign::testing::GatewayTotals;
+use consign::testing::{GatewayTotals, PlatformTotals};
 
 use super::support::{DAY, Disk, Folder, MORNING, SECOND, Shop, Trouble, World, carla, key, run, told};
 
@@ -94,6 +94,7 @@ pub(crate) struct End {
     pub(crate) labels: usize,
     pub(crate) reserved: usize,
     pub(crate) stock_twice: u64,
+    pub(crate) platform: PlatformTotals,
     /// Commands and evidence that were accepted, by name, but for the starts of payments.
     pub(crate) accepted: BTreeMap<String, usize>,
 }
@@ -280,6 +281,7 @@ async fn end(shop: &Shop) -> End {
         labels: shop.world.carrier.labels(),
         reserved: shop.world.stock.reserved(),
         stock_twice: shop.world.stock.duplicate_effects(),
+        platform: shop.world.platform.totals(),
         accepted,
     }
 }
