@@ -312,7 +312,9 @@ impl Decide<Amend> for Placed {
         if paying > 0 {
             return refuse("paying", format!("the end of {paying} payments is not known yet"));
         }
-        let (kept, total, earned) = (cx.books().kept(), order.total().minor(), cx.books().earned());
+        // What was waived before stays so: its money went back already.
+        let total = order.total().minor().saturating_sub(waived(cx)).max(0);
+        let (kept, earned) = (cx.books().kept(), cx.books().earned());
         if earned > total {
             return refuse("earned", format!("{earned} are earned of {total}"));
         }

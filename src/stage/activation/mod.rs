@@ -4,8 +4,10 @@
 //! never asked to create a second time; what it has created twice all the same is ended, and what that spent is our
 //! loss.
 
+mod facts;
 mod machine;
 mod policy;
 
+pub use facts::*;
 pub use machine::*;
 pub use policy::{ActivationPolicy, EarnPolicy, Rest};

@@ -184,6 +184,32 @@ fn an_order_that_its_pipeline_does_not_serve_is_not_placed() {
     });
 }
 
+/// What the platform did is in a file of its own, and a platform that is opened again goes on from there.
+#[test]
+fn a_platform_keeps_its_books_over_a_restart() {
+    let folder = Folder::new("platform");
+    let open = || Arc::new(SandboxPlatform::open(Some(&folder.file("platform.jsonl"))).unwrap());
+    run(async {
+        let world = World {
+            platform: open(),
+            ..World::of(Disk::file(&folder.file("orders.db")), Pipelines::of(|| vec![quick_digital()]))
+        };
+        let shop = world.open(consign::clock::Timestamp::from_millis(super::support::MORNING)).await;
+        shop.place(order("o-1", None, &[50_000])).await.unwrap();
+        shop.asks("o-1", &carla(), start(1)).await;
+        shop.world.platform.spend("o-1", 1, 7_000);
+        let totals = shop.world.platform.totals();
+        assert_eq!((totals.made, totals.running, totals.spent_minor), (1, 1, 7_000));
+        let (world, now) = shop.stopped().await;
+        let world = World { platform: open(), ..world };
+        assert_eq!(world.platform.totals(), totals, "read back from the file");
+        let shop = world.open(now).await;
+        shop.asks("o-1", &agent("anna"), terminate()).await;
+        assert_eq!(shop.balances("o-1").await, "psp:card 7000, earned -7000");
+    });
+    assert_eq!(open().totals().running, 0);
+}
+
 /// The platform of a story.
 fn on_platform(plan: impl Fn(&SandboxPlatform) + 'static) -> impl Fn(Disk) -> World {
     move |disk| {

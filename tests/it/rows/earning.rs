@@ -2,13 +2,13 @@
 //! none counts beyond the budget.
 
 use consign::id::Key;
-use consign::pipeline::Digital;
+use consign::pipeline::{Digital, EffectAnswer};
 use consign::stage::activation::{EarnPolicy, Rest, Run, service};
 use consign::stage::payment::FundsPolicy;
 use proptest::prelude::*;
 
 use super::activation::{self, PLACE, available, ended_by, says_of, spent_by};
-use super::{ends, payment, refund as back, review};
+use super::{ends, lifecycle, payment, refund as back, review};
 use crate::support::shop::{Shop, agent, services_of};
 
 const BUDGETS: [i64; 2] = [3_000, 2_000];
@@ -148,6 +148,91 @@ proptest! {
             check(&shop, &was, credit)?;
         }
         prop_assert!(shop.pipeline.state::<service::M>(&shop.order, 3).is_none());
+        let came = ends::carry_on(&mut shop);
+        prop_assert!(ends::beyond(&shop) || came.is_ok(), "it has no end:\n{}", shop.show());
+    }
+}
+
+/// Something that happens to an order before its services run.
+#[derive(Debug, Clone)]
+enum Early {
+    Pay,
+    Answer,
+    Lose,
+    Notice,
+    Claim,
+    Approve,
+    Cancel,
+    Refund(i64),
+    Time,
+}
+
+fn early() -> impl Strategy<Value = Early> {
+    prop_oneof![
+        3 => Just(Early::Pay),
+        8 => Just(Early::Answer),
+        1 => Just(Early::Lose),
+        2 => Just(Early::Notice),
+        3 => Just(Early::Claim),
+        3 => Just(Early::Approve),
+        1 => Just(Early::Cancel),
+        1 => (1..5_000_i64).prop_map(Early::Refund),
+        3 => Just(Early::Time),
+    ]
+}
+
+fn happens(shop: &mut Shop, n: u32, what: &Early) {
+    let who = agent(&format!("agent-{}", n % 3));
+    let next = |shop: &Shop, place: &str| {
+        let all = shop.pipeline.instances(&shop.order);
+        all.iter().filter(|(p, ..)| *p == place).map(|(_, key, _)| key.0).max().unwrap_or(0) + 1
+    };
+    match what {
+        Early::Pay => {
+            let again = payment::start_again(next(shop, "payment.attempt"), 1);
+            drop(shop.tries_as(&who, again));
+        }
+        Early::Answer => {
+            if let Some(w) = shop.order.wanted.first().cloned() {
+                let told = ends::answer(shop, &w);
+                shop.answer_done(w.id, told);
+            }
+        }
+        Early::Lose => {
+            if let Some(w) = shop.order.wanted.first().cloned() {
+                shop.answers(w.id, EffectAnswer::Unknown("reset".to_owned()));
+            }
+        }
+        Early::Notice => drop(shop.hears(review::notice())),
+        Early::Claim => drop(shop.tries_as(&who, review::claim())),
+        Early::Approve => drop((1..4).find(|token| shop.tries_as(&who, review::approve(*token)).is_ok())),
+        Early::Cancel => drop(shop.tries_as(&who, lifecycle::cancel())),
+        Early::Refund(minor) => {
+            let request = back::request(next(shop, "refund"), *minor);
+            drop(shop.tries_as(&who, request));
+        }
+        Early::Time => drop(shop.next_timer()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if full() { 5_000 } else { 250 }))]
+    #[test]
+    fn i13_i14_nothing_is_activated_unless_it_is_wanted_paid_and_passed(
+        later in any::<bool>(), turns in prop::collection::vec(early(), 1..60),
+    ) {
+        let policy = if later { activation::later() } else { Digital::default() };
+        let mut shop = Shop::place(policy, services_of(&[5_000], &[("card", 5_000)]));
+        for (n, what) in (0..).zip(&turns) {
+            let version = shop.order.version;
+            happens(&mut shop, n, what);
+            if shop.order.version > version && shop.last.told.contains("wants Activate") {
+                let proofs = shop.order.proofs();
+                let open = ["approved.activate", "collected", "wanted"].iter().all(|p| proofs.contains(p));
+                prop_assert!(open, "activated under {proofs:?}\n{}", shop.show());
+            }
+            shop.release_holds();
+        }
         let came = ends::carry_on(&mut shop);
         prop_assert!(ends::beyond(&shop) || came.is_ok(), "it has no end:\n{}", shop.show());
     }

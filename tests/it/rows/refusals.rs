@@ -200,6 +200,16 @@ fn mismatch_given_back() -> Shop {
     s
 }
 
+/// Rejected four times.
+fn resubmitted_thrice() -> Shop {
+    let mut s = activation::reach("PlatformRejected");
+    for revision in 1..=3 {
+        s.asks(activation::resubmit());
+        s.hears(activation::says(activation::rejected(revision)));
+    }
+    s
+}
+
 fn refusals() -> Vec<Refusal> {
     let bob = || agent("bob");
     let no_tender = Start { tender: Key(9), channel: None, method: String::new() };
@@ -295,6 +305,11 @@ fn refusals() -> Vec<Refusal> {
         refusal(|| life::reach("Placed"), life::request_return(), "nothing_out"),
         refusal(|| dispatch::reach("Released"), life::request_return(), "nothing_out"),
         refusal(called_back, life::request_return(), "returning"),
+        refusal(resubmitted_thrice, activation::resubmit(), "resubmissions_used"),
+        refusal(resubmitted_thrice, activation::appeal(), "resubmissions_used"),
+        refusal(|| activation::reach("Active"), life::cancel(), "executing"),
+        refusal(|| activation::reach("Terminating"), life::cancel(), "executing"),
+        refusal_of(carla(), || activation::reach("PendingPlatformReview"), life::cancel(), "approved"),
         refusal(mismatch_given_back, attempt::M::command(1, AcceptMismatch), "invariant"),
     ]
 }
@@ -326,6 +341,9 @@ fn a_held_order_takes_no_command_that_moves_money_or_goods_and_still_hears() {
         (held(dispatch::reach("Released")), dispatch::pack()),
         (held(dispatch::reach("ReadyToHandOver")), dispatch::hand_over(1)),
         (held(review::reach("Claimed")), review::reject(1)),
+        (held(activation::reach("Active")), activation::pause()),
+        (held(activation::reach("Delivering")), activation::terminate()),
+        (held(activation::reach("PlatformRejected")), activation::resubmit()),
     ];
     for (mut s, call) in moving {
         let said = s.tries_as(&agent("bob"), call.clone());
