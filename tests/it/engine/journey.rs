@@ -12,15 +12,15 @@ use consign::store::Store as _;
 
 use super::support::{Counts, DAY, Disk, Folder, MINUTE, Shop, agent, carla, count, draft, key};
 
-pub(super) fn start(tender: u32) -> consign::machine::Call {
+pub(crate) fn start(tender: u32) -> consign::machine::Call {
     attempt::M::command(tender, Start { tender: Key(tender), channel: None, method: String::new() })
 }
 
-pub(super) fn cancel() -> consign::machine::Call {
+pub(crate) fn cancel() -> consign::machine::Call {
     lifecycle::M::command(1, Cancel { reason: "changed their mind".into() })
 }
 
-pub(super) fn delivered(parcel: u32) -> consign::machine::Call {
+pub(crate) fn delivered(parcel: u32) -> consign::machine::Call {
     parcel::M::evidence(parcel, DeliveredTo { by: Receiver::Customer })
 }
 

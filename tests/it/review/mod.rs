@@ -5,4 +5,6 @@ mod cases;
 mod gates;
 #[cfg(feature = "testing")]
 mod queue;
+#[cfg(feature = "testing")]
+mod stories;
 mod tiers;
