@@ -58,6 +58,8 @@
 //! - `sqlite` (default): `store::SqliteStore`, orders in one file inside the process.
 //! - `sqlite-bundled` (default): compiles SQLite in. Without it the system's library is linked; one that may lose a
 //!   commit is refused when a store is opened.
+//! - `rules`: `gateway::RuleScorer`, which applies rule sets of review: expressions over amount, kind, industry,
+//!   category, history and score, and lists of banned words.
 //! - `testing`: the `testing` module: sandboxes with books of their own, a virtual clock, and the conformance kit that
 //!   proves a store.
 //!

@@ -12,9 +12,16 @@
 //! ```
 
 mod ports;
+#[cfg(feature = "rules")]
+mod rules;
+#[cfg(feature = "rules")]
+mod words;
 
 pub use ports::{AdPlatform, CarrierAdapter, InventoryAdapter, Notice, Notifier, PaymentGateway, RiskScorer};
 pub(crate) use ports::{Carrier, Inventory, Payments, Platform, Scorer};
+
+#[cfg(feature = "rules")]
+pub use rules::{RuleFault, RuleFaults, RuleScorer};
 
 use std::any::Any;
 use std::fmt::Debug;

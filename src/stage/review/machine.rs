@@ -531,12 +531,13 @@ impl On<RiskNotice> for LetPass {
 
 /// Whether the gates still keep anything back: the order is wanted, and not all of it has left.
 fn anything_to_stop<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
+    const AREAS: [&str; 2] = ["dispatch", "activation"];
+    // A parcel that left does not come back for a shut gate. A service that runs can still be ended.
     const OUT: &[&str] = &["HandedOver", "Returning"];
     let standing = cx.standing();
-    let begun = standing.all("dispatch") > 0 || standing.all("activation") > 0;
-    let goods = standing.open("dispatch") > standing.within("dispatch", OUT);
-    let services = standing.within("activation", &["Planned"]) > 0;
-    cx.life() == Life::Placed && (goods || services || !begun)
+    let begun = AREAS.iter().any(|area| standing.all(area) > 0);
+    let kept = AREAS.iter().any(|area| standing.open(area) > standing.within(area, OUT));
+    cx.life() == Life::Placed && (kept || !begun)
 }
 
 /// One tier up, from the beginning: what was approved before is approved no more.

@@ -5,6 +5,8 @@ mod cases;
 mod gates;
 #[cfg(feature = "testing")]
 mod queue;
+#[cfg(all(feature = "testing", feature = "rules"))]
+mod rules;
 #[cfg(feature = "testing")]
 mod stories;
 mod tiers;
