@@ -30,7 +30,7 @@ pub use builder::EngineBuilder;
 pub use env::{Busy, Env, TokioEnv};
 pub use error::{CommandError, DeliverError, EngineError, PlaceError, StartFault, StartFaults};
 pub use lane::{Budget, LaneLimits};
-pub use queue::{HeldCase, QueuedCase};
+pub use queue::{HeldCase, QueuePlace, QueuedCase};
 pub use view::{Change, Delivered, Delivery, Done, OrderView, Placed, Report, Stopped, Summary};
 
 use crate::clock::Timestamp;

@@ -5,8 +5,8 @@ use super::error::{CommandError, EngineError};
 use super::view::OrderView;
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OrderKey, TenantId};
-use crate::machine::Call;
-use crate::stage::review::{Claim, FREE, Lease, QUEUE, Queue, SECOND_LOOK, case, waiting};
+use crate::machine::{Call, Graph};
+use crate::stage::review::{Claim, FREE, Lease, QUEUE, Queue, SECOND_LOOK, WaitsFor, case, waiting};
 use crate::store::Found;
 
 /// A case in its queue.
@@ -47,6 +47,19 @@ pub struct HeldCase {
     pub case: Key,
     /// The lease; a decision carries its token.
     pub lease: Lease,
+}
+
+/// Where an order stands in its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuePlace {
+    /// The queue.
+    pub queue: Queue,
+    /// How many come before it that nobody holds; none when somebody holds it, or it waits for an answer.
+    pub ahead: u64,
+    /// What it waits for.
+    pub waits_for: WaitsFor,
+    /// When it must be decided.
+    pub due_at: Timestamp,
 }
 
 /// How many cases are looked at in one go.
@@ -138,6 +151,34 @@ impl Engine {
         self.find(tenant, SECOND_LOOK, &queue.to_string(), after, limit).await
     }
 
+    /// Where an order stands in its queue, and why it waits: what a customer who presses is told. With several cases
+    /// the first counts; `None` when people have none of it to decide.
+    ///
+    /// With [`eta_ms`](crate::stage::review::eta_ms) it says when to expect a decision.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] when the store or a record cannot be read.
+    pub async fn queue_place(&self, order: &OrderKey) -> Result<Option<QueuePlace>, EngineError> {
+        let Some(view) = self.order(order).await? else { return Ok(None) };
+        let first = places_of(&view)
+            .find_map(|(_, _, state)| Some((waiting(state, &view.progress.order)?, WaitsFor::of(state)?)));
+        let Some((w, waits_for)) = first else { return Ok(None) };
+        let place = |ahead| Some(QueuePlace { queue: w.queue, ahead, waits_for, due_at: w.due_at });
+        let (mut after, mut ahead) = (None, 0);
+        while w.free {
+            let page = self.find(&order.tenant, FREE, &w.queue.to_string(), after, PAGE).await?;
+            let Some(last) = page.last().cloned() else { break };
+            let before = page.iter().take_while(|f| f.order != *order).count();
+            ahead = u64::try_from(before).unwrap_or(u64::MAX).saturating_add(ahead);
+            if before < page.len() {
+                return Ok(place(ahead));
+            }
+            after = Some(last);
+        }
+        Ok(place(0))
+    }
+
     async fn claim(
         &self,
         c: &QueuedCase,
@@ -167,24 +208,21 @@ impl Engine {
     }
 }
 
-fn cases_of(view: &OrderView, found: &Found, queue: Queue) -> Vec<QueuedCase> {
+/// The cases of an order: placement, key and state.
+fn places_of(view: &OrderView) -> impl Iterator<Item = (&'static str, Key, &case::State)> {
     let name = case::GRAPH.name;
-    let places = view.pipeline.graphs();
-    let places: Vec<&'static str> = places
-        .iter()
-        .filter(|(_, g)| g.name == name || g.base == Some(name))
-        .map(|(place, _)| *place)
-        .collect();
+    let graphs = view.pipeline.graphs();
+    view.instances().into_iter().filter_map(move |(place, key, _)| {
+        let is_case = |(at, g): &(&str, &Graph)| *at == place && (g.name == name || g.base == Some(name));
+        graphs.iter().any(|(at, g)| is_case(&(*at, *g))).then_some(())?;
+        Some((place, key, view.pipeline.state_at::<case::M>(&view.progress, place, key)?))
+    })
+}
+
+fn cases_of(view: &OrderView, found: &Found, queue: Queue) -> Vec<QueuedCase> {
     let mut cases = Vec::new();
-    for (place, case, _) in view.instances() {
-        if !places.contains(&place) {
-            continue;
-        }
-        let state = view.pipeline.state_at::<case::M>(&view.progress, place, case);
-        let Some(w) = state.and_then(|s| waiting(s, &view.progress.order)) else { continue };
-        if w.queue != queue {
-            continue;
-        }
+    for (place, case, state) in places_of(view) {
+        let Some(w) = waiting(state, &view.progress.order).filter(|w| w.queue == queue) else { continue };
         cases.push(QueuedCase {
             order: found.order.clone(),
             place,

@@ -26,6 +26,6 @@ pub use content::{Content, NotContent};
 pub use file::{Expedited, File, Lease, Looked, OutcomeLabel};
 pub use machine::*;
 pub use policy::{OnLapse, ReviewPolicy, Seen};
-pub use queue::{FREE, NotAQueue, QUEUE, Queue, SECOND_LOOK, Waiting, waiting};
+pub use queue::{FREE, NotAQueue, QUEUE, Queue, SECOND_LOOK, Waiting, WaitsFor, eta_ms, waiting};
 pub use rules::{Rule, RuleSet, WordList};
 pub use tier::{Bound, Consequence, Facts, Tier, TierPolicy, TierRule, Verdict};

@@ -68,6 +68,57 @@ pub struct Waiting {
     pub state: &'static str,
 }
 
+/// Why a case is not decided yet: what a customer who asks is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum WaitsFor {
+    /// The customer was asked, and has not answered.
+    InfoIncomplete,
+    /// It was rejected: somebody else looks, or the time to ask for that is running.
+    Appeal,
+    /// Several people must look, or somebody of a higher tier.
+    Complexity,
+    /// Others come before it.
+    QueueDepth,
+}
+
+impl WaitsFor {
+    /// What a case waits for; `None` once it has ended.
+    #[must_use]
+    pub fn of(state: &State) -> Option<Self> {
+        let file = state.file();
+        match state {
+            State::AutoApproved(_)
+            | State::AutoRejected(_)
+            | State::Approved(_)
+            | State::Rejected(_)
+            | State::Withdrawn(_) => None,
+            State::InfoRequested(_) => Some(Self::InfoIncomplete),
+            State::Appealable(_) => Some(Self::Appeal),
+            State::Scoring(_)
+            | State::Queued(_)
+            | State::Claimed(_)
+            | State::PendingSecond(_)
+            | State::Snoozed(_)
+            | State::Escalated(_) => Some(if file.appeals > 0 {
+                Self::Appeal
+            } else if file.tier > 1 || file.approvals_needed > 1 {
+                Self::Complexity
+            } else {
+                Self::QueueDepth
+            }),
+        }
+    }
+}
+
+/// When a case with so many `ahead` of it is decided, in milliseconds from now: where so many `people` take one case
+/// after the other and need `decision_ms` for each. `None` when nobody works.
+#[must_use]
+pub fn eta_ms(ahead: u64, people: u32, decision_ms: u64) -> Option<u64> {
+    let rounds = ahead.checked_div(u64::from(people))?.saturating_add(1);
+    Some(rounds.saturating_mul(decision_ms))
+}
+
 /// The place of a case among those of its queue: the higher priority first, then the earlier due.
 fn place(file: &File) -> i64 {
     const TIME_BITS: u32 = 48;

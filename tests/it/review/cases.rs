@@ -5,7 +5,8 @@ use consign::machine::Call;
 use consign::order::{Draft, Order};
 use consign::pipeline::{Physical, Refused};
 use consign::stage::review::{
-    Approve, Claim, Escalate, Expedite, File, OutcomeLabel, Snooze, SupplyInfo, Tier, TierPolicy, case,
+    Approve, Claim, Escalate, Expedite, File, OutcomeLabel, Snooze, SupplyInfo, Tier, TierPolicy, WaitsFor,
+    case,
 };
 
 use crate::rows::{amend, payment, review};
@@ -317,4 +318,26 @@ fn an_escalated_case_is_decided_by_others_and_not_by_more() {
     s.asks_as(&agent("bob"), review::claim());
     s.asks_as(&agent("bob"), case::M::command(1, Approve { token: 1 }));
     assert_eq!(state(&s), "Approved");
+}
+
+#[test]
+fn m28_whoever_asks_is_told_what_a_case_waits_for() {
+    let of = |state: &str| {
+        let s = review::reach(state);
+        WaitsFor::of(s.pipeline.state::<case::M>(&s.order, 1).unwrap())
+    };
+    assert_eq!(of("Queued"), Some(WaitsFor::QueueDepth));
+    assert_eq!(of("Claimed"), Some(WaitsFor::QueueDepth));
+    assert_eq!(of("Snoozed"), Some(WaitsFor::QueueDepth));
+    assert_eq!(of("InfoRequested"), Some(WaitsFor::InfoIncomplete));
+    assert_eq!(of("PendingSecond"), Some(WaitsFor::Complexity));
+    assert_eq!(of("Escalated"), Some(WaitsFor::Complexity));
+    assert_eq!(of("Appealable"), Some(WaitsFor::Appeal));
+    for ended in ["AutoApproved", "AutoRejected", "Approved", "Rejected", "Withdrawn"] {
+        assert_eq!(of(ended), None, "{ended}");
+    }
+    let mut s = review::reach("Appealable");
+    s.asks_as(&carla(), review::appeal());
+    let state = s.pipeline.state::<case::M>(&s.order, 1).unwrap();
+    assert_eq!(WaitsFor::of(state), Some(WaitsFor::Appeal));
 }

@@ -8,7 +8,8 @@ use consign::order::OrderKind;
 use consign::pipeline::{Physical, Refused};
 use consign::stage::payment::FundsPolicy;
 use consign::stage::review::{
-    Approve, Claim, Expedite, Queue, RequestInfo, SecondLook, SupplyInfo, Tier, TierPolicy, case,
+    Approve, Claim, Expedite, Queue, RequestInfo, SecondLook, SupplyInfo, Tier, TierPolicy, WaitsFor, case,
+    eta_ms,
 };
 
 use crate::engine::support::{DAY, Disk, Folder, HOUR, MINUTE, Shop, World, agent, carla, draft, key, run};
@@ -169,6 +170,50 @@ fn a_queue_is_listed_by_priority_then_by_what_is_due_first_and_follows_its_cases
         let up = Queue { tier: 2, ..GOODS };
         assert_eq!(listed(&shop.engine, up, 9).await.len(), 3);
         assert!(listed(&shop.engine, GOODS, 9).await.is_empty());
+    });
+}
+
+/// M28: whoever presses is told why their order waits, how many come before it, and when to expect a decision, which
+/// then comes within the time that one decision takes.
+#[test]
+fn m28_the_place_in_the_queue_says_when_a_decision_comes() {
+    const DECISION: u64 = 10 * MINUTE;
+    run(async {
+        let world = World::new(Disk::memory(), policy());
+        let shop = world.open(consign::clock::Timestamp::from_millis(0)).await;
+        placed(&shop, 17).await;
+        let mut expected = BTreeMap::new();
+        for c in listed(&shop.engine, GOODS, 50).await {
+            let place = shop.engine.queue_place(&c.order).await.unwrap().unwrap();
+            assert_eq!((place.queue, place.waits_for, place.due_at), (GOODS, WaitsFor::QueueDepth, c.due_at));
+            expected.insert(c.order, eta_ms(place.ahead, 3, DECISION).unwrap());
+        }
+        assert_eq!(expected.values().max(), Some(&(6 * DECISION)), "the 17th of three people's queue");
+        let people = [agent("anna"), agent("bert"), agent("cora")];
+        let start = shop.now();
+        let mut decided = BTreeMap::new();
+        while decided.len() < expected.len() {
+            let mut round = Vec::new();
+            for person in &people {
+                round.extend(shop.engine.claim_next(&self::shop(), GOODS, person, &[]).await.unwrap());
+            }
+            if let Some(held) = round.first() {
+                let place = shop.engine.queue_place(&held.order).await.unwrap().unwrap();
+                assert_eq!(place.ahead, 0, "somebody is at it");
+            }
+            shop.pass(DECISION).await;
+            for held in round {
+                let approve = case::M::command(1, Approve { token: held.lease.token });
+                shop.engine.command(&held.order, held.lease.actor, "", approve).await.unwrap();
+                assert_eq!(shop.engine.queue_place(&held.order).await.unwrap(), None, "it has ended");
+                decided.insert(held.order, shop.now().since(start).as_millis());
+            }
+        }
+        for (order, at) in decided {
+            let said = u128::from(expected[&order]);
+            assert!(at.abs_diff(said) <= u128::from(DECISION), "{order}: said {said}, was {at}");
+        }
+        assert_eq!(eta_ms(4, 0, DECISION), None, "nobody works");
     });
 }
 
