@@ -166,9 +166,13 @@ impl Engine {
         let Some((w, waits_for)) = first else { return Ok(None) };
         let place = |ahead| Some(QueuePlace { queue: w.queue, ahead, waits_for, due_at: w.due_at });
         let (mut after, mut ahead) = (None, 0);
-        while w.free {
+        if !w.free {
+            return Ok(place(0));
+        }
+        loop {
             let page = self.find(&order.tenant, FREE, &w.queue.to_string(), after, PAGE).await?;
-            let Some(last) = page.last().cloned() else { break };
+            // It was taken while it was looked for.
+            let Some(last) = page.last().cloned() else { return Ok(place(0)) };
             let before = page.iter().take_while(|f| f.order != *order).count();
             ahead = u64::try_from(before).unwrap_or(u64::MAX).saturating_add(ahead);
             if before < page.len() {
@@ -176,7 +180,6 @@ impl Engine {
             }
             after = Some(last);
         }
-        Ok(place(0))
     }
 
     async fn claim(
