@@ -32,8 +32,9 @@ struct Line {
     external_ref: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     amount: Option<Money>,
+    /// Which submission, or which switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<u32>,
+    n: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,7 @@ struct Made {
     spent: Money,
     stands: Stands,
     revision: u32,
+    switches: u32,
 }
 
 #[derive(Debug, Default)]
@@ -210,7 +212,7 @@ impl SandboxPlatform {
             attempt: at.2,
             external_ref: made.external_ref,
             amount,
-            revision: None,
+            n: None,
         };
         b.write(&line).expect("the sandbox can write its books");
         b.first(&at).expect("it was there")
@@ -263,7 +265,7 @@ fn at(ticket: &Ticket, attempt: u32) -> At {
 
 fn line(op: Op, at: &At, external_ref: &str) -> Line {
     let (order, service, attempt) = at.clone();
-    Line { op, order, service, attempt, external_ref: external_ref.to_owned(), amount: None, revision: None }
+    Line { op, order, service, attempt, external_ref: external_ref.to_owned(), amount: None, n: None }
 }
 
 impl PlatformBooks {
@@ -285,6 +287,7 @@ impl PlatformBooks {
                 spent: Money::zero(budget.currency()),
                 stands: Stands::Reviewing,
                 revision: 0,
+                switches: 0,
             });
             return;
         }
@@ -295,13 +298,16 @@ impl PlatformBooks {
         let Some(made) = all.iter_mut().find(|m| m.external_ref == line.external_ref) else { return };
         match line.op {
             Op::Create | Op::Bar => {}
-            Op::Pass | Op::Run => made.stands = Stands::Running,
+            Op::Pass => made.stands = Stands::Running,
+            Op::Run | Op::Pause => {
+                made.stands = if line.op == Op::Run { Stands::Running } else { Stands::Paused };
+                made.switches = line.n.unwrap_or(made.switches);
+            }
             Op::Reject => made.stands = Stands::Rejected,
             Op::Submit => {
                 made.stands = Stands::Reviewing;
-                made.revision = line.revision.unwrap_or(made.revision);
+                made.revision = line.n.unwrap_or(made.revision);
             }
-            Op::Pause => made.stands = Stands::Paused,
             Op::Spend => made.spent = line.amount.unwrap_or(made.spent),
             Op::End => made.stands = Stands::Ended,
         }
@@ -405,7 +411,7 @@ impl AdPlatform for SandboxPlatform {
             let Some(made) = b.first(&at).filter(|m| m.stands != Stands::Ended) else { return Ok(None) };
             if made.revision < submit.revision {
                 let again = line(Op::Submit, &at, &made.external_ref);
-                b.write(&Line { revision: Some(submit.revision), ..again })?;
+                b.write(&Line { n: Some(submit.revision), ..again })?;
                 if !b.reviews {
                     b.write(&line(Op::Pass, &at, &made.external_ref))?;
                 }
@@ -430,8 +436,11 @@ impl AdPlatform for SandboxPlatform {
             |b| {
                 let on = |m: &Made| matches!(m.stands, Stands::Running | Stands::Paused);
                 let Some(made) = b.first(&at).filter(on) else { return Ok(false) };
-                let op = if switch.run { Op::Run } else { Op::Pause };
-                b.write(&line(op, &at, &made.external_ref))?;
+                // A switch that a newer one overtook changes nothing.
+                if made.switches < n {
+                    let op = if switch.run { Op::Run } else { Op::Pause };
+                    b.write(&Line { n: Some(n), ..line(op, &at, &made.external_ref) })?;
+                }
                 Ok(true)
             },
         );

@@ -697,6 +697,12 @@ impl On<Available> for Late {
             twin(&run, &e.external_ref, cx);
         } else {
             run.external_ref = Some(e.external_ref.clone());
+            if let Late::Paused(s) = self
+                && s.was == Was::PartActive
+                && !e.part
+            {
+                return stay(Paused { run, was: Was::Active });
+            }
         }
         same!(
             self,

@@ -210,6 +210,41 @@ fn a_platform_keeps_its_books_over_a_restart() {
     assert_eq!(open().totals().running, 0);
 }
 
+/// Lost calls, lost answers, busy lines: every ad comes to its end, none is made twice, and no cent of what the
+/// platform did not spend is kept.
+#[test]
+fn whatever_becomes_of_the_calls_no_ad_is_made_twice_and_every_cent_is_accounted_for() {
+    const ADS: usize = 40;
+    run(async {
+        let world = World::of(Disk::memory(), Pipelines::of(|| vec![quick_digital()]));
+        let platform = world.platform.clone();
+        let troubles =
+            [(120, Fault::LoseAnswer), (120, Fault::LoseCall), (100, Fault::NotSent), (100, Fault::Later)];
+        platform.plan(FaultPlan::default().by_chance(23, &troubles));
+        let shop = world.open(consign::clock::Timestamp::from_millis(super::support::MORNING)).await;
+        let ids: Vec<String> = (1..=ADS).map(|n| format!("o-{n}")).collect();
+        for id in &ids {
+            shop.place(order(id, None, &[50_000])).await.unwrap();
+            shop.asks(id, &carla(), start(1)).await;
+        }
+        shop.pass(2 * DAY).await;
+        for id in &ids {
+            assert_eq!(shop.phase(id).await, "active", "{}", shop.show(id).await);
+            platform.spend(id, 1, 21_000);
+        }
+        shop.pass(40 * DAY).await;
+        for id in &ids {
+            assert_eq!(shop.phase(id).await, "completed", "{}", shop.show(id).await);
+            assert_eq!(shop.balances(id).await, "psp:card 21000, earned -21000");
+            shop.journal(id).await;
+        }
+        let totals = platform.totals();
+        assert_eq!((totals.running, totals.duplicate_effects), (0, 0));
+        assert_eq!(totals.spent_minor, 21_000 * i64::try_from(ADS).unwrap());
+        assert!(totals.made >= ADS as u64);
+    });
+}
+
 /// The platform of a story.
 fn on_platform(plan: impl Fn(&SandboxPlatform) + 'static) -> impl Fn(Disk) -> World {
     move |disk| {

@@ -5,7 +5,7 @@ use consign::id::{Channel, OrderId};
 use consign::ledger::Books;
 use consign::order::LineKind;
 use consign::pipeline::{Digital, Mixed, Phase, Physical, Refused, Unplaced};
-use consign::stage::activation::{ActivationPolicy, EarnPolicy, Switched, TwinEnded};
+use consign::stage::activation::{ActivationPolicy, EarnPolicy, Rest, Stopped, Switched, TwinEnded};
 use consign::stage::dispatch::{InStock, Unreserved};
 use consign::stage::payment::{CaptureMode, FundsPolicy};
 use consign::stage::review::{ReviewPolicy, TierPolicy};
@@ -205,6 +205,66 @@ fn money_that_is_only_authorised_is_captured_before_a_service_is_activated() {
     s.due("payment.attempt", 1, "AskAgain");
     s.done("Inquire", payment::paid(5_000));
     assert_eq!((s.state(PLACE, 1), s.wants()), ("Activating", vec!["Activate 1".to_owned()]));
+}
+
+#[test]
+fn a_budget_that_a_flight_left_over_is_flown_once_more_and_the_rest_goes_back() {
+    let mut policy = Digital::default();
+    policy.activation.rest = Rest::CarryOver { flights: 1 };
+    let mut s = bought(policy, services_of(&[5_000], &[("card", 5_000)]));
+    s.done("Activate", available("a1"));
+    s.hears(says(spent(1_000)));
+    s.due(PLACE, 1, "FlightDue");
+    assert_eq!(
+        (s.state(PLACE, 1), s.wants()),
+        ("Delivering", vec!["Switch 1".to_owned()]),
+        "nothing is owed yet"
+    );
+    s.done("Switch", Switched { n: 1 });
+    s.hears(says(spent(4_000)));
+    s.due(PLACE, 1, "FlightDue");
+    s.done("End", ended(4_200));
+    repaid(&mut s, 1, "card", 800);
+    assert_eq!((s.life(), s.balances().as_str()), ("Completed", "psp:card 4200, earned -4200"));
+}
+
+#[test]
+fn a_service_that_is_available_in_part_and_then_in_full_is_earned_once() {
+    let activation = ActivationPolicy { earn: EarnPolicy::OnActivation, ..ActivationPolicy::default() };
+    let policy = Digital { activation, ..Digital::default() };
+    let mut s = bought(policy, services_of(&[5_000], &[("card", 5_000)]));
+    s.done("Activate", activation::in_part());
+    assert_eq!(s.balances(), "psp:card 5000, earned -5000", "the effect started");
+    s.asks(activation::pause());
+    s.hears(says(available("a1")));
+    s.asks(activation::resume());
+    assert_eq!((s.state(PLACE, 1), s.balances().as_str()), ("Active", "psp:card 5000, earned -5000"));
+    s.asks(activation::terminate());
+    s.done("End", ended(900));
+    assert_eq!((s.life(), s.balances().as_str()), ("Completed", "psp:card 5000, earned -5000"));
+}
+
+#[test]
+fn nothing_of_a_service_goes_back_before_the_platform_says_that_it_stopped() {
+    let mut s = bought(Digital::default(), services_of(&[5_000], &[("card", 5_000)]));
+    s.done("Activate", available("a1"));
+    s.asks(activation::terminate());
+    for _ in 0..3 {
+        s.gave_up("End", true);
+        s.due(PLACE, 1, "AskAgain");
+        s.release_holds();
+    }
+    s.due(PLACE, 1, "SpendDue");
+    assert_eq!((s.holds(), s.state(PLACE, 1)), (vec!["not_ended"], "Terminating"));
+    assert_eq!(s.balances(), "psp:card 5000, cust -5000");
+    s.done("End", Stopped);
+    s.hears(says(spent(2_000)));
+    s.due(PLACE, 1, "SpendDue");
+    s.release_holds();
+    assert_eq!(s.balances(), "psp:card 5000, refund_due:card -3000, earned -2000", "the last report counts");
+    // What it had spent besides is for a person: the customer has it back.
+    s.hears(says(spent(2_600)));
+    assert_eq!((s.holds(), s.order.books.earned()), (vec!["spent_late"], 2_000));
 }
 
 /// A review that is opened again shuts the gate also for a service whose money is not there yet (I14).
