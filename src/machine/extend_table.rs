@@ -479,10 +479,14 @@ macro_rules! extend {
                     }
                 }
 
-                fn as_base(state: &State) -> Option<std::sync::Arc<dyn std::any::Any + Send + Sync>> {
+                fn as_base(
+                    state: &State,
+                ) -> Option<std::sync::Arc<dyn std::any::Any + ::std::marker::Send + ::std::marker::Sync>> {
                     Some(std::sync::Arc::new(as_base(state)))
                 }
-                fn base_policy(policy: &$policy) -> Option<&(dyn std::any::Any + Send + Sync)> {
+                fn base_policy(
+                    policy: &$policy,
+                ) -> Option<&(dyn std::any::Any + ::std::marker::Send + ::std::marker::Sync)> {
                     Some(base_policy(policy))
                 }
                 fn state_ix(state: &State) -> u8 {
@@ -563,13 +567,13 @@ macro_rules! extend {
                         $($(Input::$in(x) => $crate::machine!(@fact $class x),)+)*
                     }
                 }
-                fn input_of(told: &(dyn std::any::Any + Send + Sync)) -> Option<Input> {
+                fn input_of(told: &(dyn std::any::Any + ::std::marker::Send + ::std::marker::Sync)) -> Option<Input> {
                     $($(if let Some(x) = told.downcast_ref::<super::$in>() {
                         return Some(Input::$in(x.clone()));
                     })+)*
                     <Base as $crate::machine::Machine>::input_of(told).map(Input::Base)
                 }
-                fn effect_value(effect: &Fx) -> Box<dyn std::any::Any + Send + Sync> {
+                fn effect_value(effect: &Fx) -> Box<dyn std::any::Any + ::std::marker::Send + ::std::marker::Sync> {
                     match effect {
                         Fx::Base(x) => <Base as $crate::machine::Machine>::effect_value(x),
                         $(Fx::$fx(x) => Box::new(x.clone()),)*

@@ -374,13 +374,13 @@ macro_rules! machine {
                 fn fact(input: &Input) -> ($crate::machine::Moved, Option<String>) {
                     match input { $($(Input::$in(x) => $crate::machine!(@fact $class x),)+)* }
                 }
-                fn input_of(told: &(dyn std::any::Any + Send + Sync)) -> Option<Input> {
+                fn input_of(told: &(dyn std::any::Any + ::std::marker::Send + ::std::marker::Sync)) -> Option<Input> {
                     $($(if let Some(x) = told.downcast_ref::<super::$in>() {
                         return Some(Input::$in(x.clone()));
                     })+)*
                     None
                 }
-                fn effect_value(effect: &Fx) -> Box<dyn std::any::Any + Send + Sync> {
+                fn effect_value(effect: &Fx) -> Box<dyn std::any::Any + ::std::marker::Send + ::std::marker::Sync> {
                     match *effect { $(Fx::$fx(ref x) => Box::new(x.clone()),)* }
                 }
                 fn save_state(state: &State, out: &mut Vec<u8>) -> Result<(), $crate::machine::CodecError> {

@@ -16,7 +16,7 @@ use super::region::{Placed, Stage};
 use crate::clock::Timestamp;
 use crate::id::{Key, OpKey};
 use crate::machine::check;
-use crate::machine::graph::Fnv;
+use crate::machine::graph::{Fnv, NEW};
 use crate::machine::place::{Bit, Cons, GivenBack, Join, Nil, Or, Released, Within};
 use crate::machine::{
     AskValue, Class, CodecError, Graph, HasInput, Instance, Machine, Placement, Proof, Signal, Trigger, View,
@@ -624,6 +624,12 @@ impl Parts {
         }
         for s in &self.stages {
             for i in s.graph().inputs {
+                // A signal that does nothing but open instances may have nobody to send it.
+                let ix = s.graph().inputs.iter().position(|other| other.name == i.name);
+                let opens = s.graph().rows.iter().filter(|r| Some(usize::from(r.on)) == ix);
+                if opens.clone().count() > 0 && opens.clone().all(|r| r.from == NEW) {
+                    continue;
+                }
                 let by_route = i.class == Class::Signal && i.trigger == Trigger::Route;
                 let sent = self.routes.iter().any(|r| self.leads(r, &**s) && r.signal == i.name);
                 if by_route && !sent && Some(s.name()) != hall {

@@ -520,8 +520,11 @@ fn served(v: &View<'_, M>) -> bool {
 }
 impl Fold<Unserved> for M {
     fn fold(v: &View<'_, Self>) -> Option<Unserved> {
-        let services = v.world.proofs.get::<Served<Services>>()?;
-        (services.count == 0 && !has(v, LineKind::Goods)).then_some(Unserved)
+        let proofs = v.world.proofs;
+        let goods = !has(v, LineKind::Goods) || proofs.get::<Served<Goods>>().is_some();
+        let services = !has(v, LineKind::Service) || proofs.get::<Served<Services>>().is_some();
+        let reached = reached::<Goods>(v).saturating_add(reached::<Services>(v));
+        (goods && services && reached == 0).then_some(Unserved)
     }
 }
 /// Served, and nothing is owed either way.

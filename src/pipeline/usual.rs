@@ -5,7 +5,7 @@ use super::giving;
 use super::lifecycle::{Amended, TurnedDown, Unfillable, Waived, lifecycle};
 use crate::id::Key;
 use crate::stage::activation::{self, NeedsFunds, Remove, Twin, service};
-use crate::stage::dispatch::{CannotFill, NeedsCapture};
+use crate::stage::dispatch::{self, CannotFill, NeedsCapture, Replan, Split, SplitOff, parcel};
 use crate::stage::payment::{CaptureAsked, MoneyBack, attempt};
 use crate::stage::proof::{OweBack, Waive};
 use crate::stage::refund::{Begin, refund};
@@ -46,6 +46,14 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
             self = self.route::<Amended, case::M, review::Amended>(|ask, view| {
                 view.instances().map(|(key, _)| (key, review::Amended { by: ask.by.clone() })).collect()
             });
+        }
+        if self.inner.places(&parcel::GRAPH) {
+            if self.inner.asked("SplitOff") {
+                self = self.route::<SplitOff, parcel::M, Split>(|ask, view| {
+                    vec![(dispatch::next_key(view), ask.rest.clone())]
+                });
+            }
+            self = self.route::<Amended, parcel::M, Replan>(|_, view| dispatch::replanned(view));
         }
         if self.inner.asked("TurnDown") {
             self = self.route::<TurnDown, lifecycle::M, TurnedDown>(|ask, _| {

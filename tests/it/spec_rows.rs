@@ -256,7 +256,7 @@ const SPEC: &[(&str, &str, Is)] = &[
     (
         "2.5",
         "Released | pick short | split",
-        Not("later: splitting a parcel; a parcel that cannot be filled cancels the order or waits"),
+        By(&["dispatch.parcel: Released + PickShort", "dispatch.parcel: New + Split"]),
     ),
     (
         "2.5",
@@ -553,6 +553,13 @@ const SPEC: &[(&str, &str, Is)] = &[
 
 /// Rows of the machines that the tables of the specification do not speak of, and why they are there.
 const BESIDES: &[(&str, &str)] = &[
+    ("dispatch.parcel: New + Resend", "an exchange or a claim sends something else (2.8)"),
+    ("dispatch.parcel: New + Replan", "an amended order has another group (2.11, T26)"),
+    ("dispatch.parcel: Planned + Replan", "an amended order is planned anew (2.11, T26)"),
+    ("dispatch.parcel: Backordered + Replan", "an amended order is planned anew (2.11, T26)"),
+    ("dispatch.parcel: Reserving + Replan", "an amended order is planned anew (2.11, T26)"),
+    ("dispatch.parcel: Shelved + Replan", "an amended order is planned anew (2.11, T26)"),
+    ("dispatch.parcel: Unreserving + Replan", "an amended order is planned anew (2.11, T26)"),
     ("order.life: Placed + Amend", "the document of a placed order may be amended (2.11, T26)"),
     ("payment.attempt: Pending + AskAgain", "no state waits for a message that can be lost (R5)"),
     ("payment.attempt: Early + HoldReleased", "an authorisation that was never heard of is gone"),

@@ -1,30 +1,32 @@
 //! One parcel.
 
-use serde::{Deserialize, Serialize};
-
-use super::policy::{DispatchPolicy, EarnPolicy, OnShortage, Packing, ReserveWhen};
+use super::data::*;
+use super::policy::{DispatchPolicy, EarnPolicy, OnShortPick, OnShortage, Packing, ReserveWhen};
 use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::ledger::{P7, P8};
 use crate::machine::{
-    Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Evidence, Fold, Goto, Life, Next, On, Opens, PostedBy,
-    Row, View, refuse, stay, to, until,
+    Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Fold, Goto, IndexRow, Indexed, Life, Next, On, Opens,
+    PostedBy, Row, View, refuse, stay, to, until,
 };
+use crate::money::split_minor;
+use crate::order::{Order, Parcel};
 use crate::stage::proof::{
-    Approved, Cancelling, Collected, Funded, Goods, Served, TakesBack, ToDispatch, Wanted,
+    Approved, Cancelling, Collected, Funded, Goods, OweBack, Served, TakesBack, ToDispatch, Waive, Wanted,
 };
-use crate::stage::{data, guesses, plain, quiet, shared};
+use crate::stage::shared;
 
 crate::machine! {
     /// One parcel of goods (section 2.5 of the order domain).
     ///
     /// Ranks: 0 stock was asked for, 1 the warehouse answered, 2 the carrier has it, 3 delivered, 4 on its way back,
     /// 5 back.
-    pub mod parcel = "dispatch.parcel" v 2;
+    pub mod parcel = "dispatch.parcel" v 3;
     policy DispatchPolicy;
     needs Funded, Approved<ToDispatch>;
     hears Collected, Cancelling, TakesBack, Wanted;
     yields Served<Goods>;
+    index "dispatch.tracking";
     effects {
         Reserve (repeat)   => done InStock | Short, declined ReserveRefused, unknown StockLost, exhausted StockGaveUp;
         Unreserve (repeat) => done Unreserved, declined UnreserveRefused, unknown StockLost, exhausted StockGaveUp;
@@ -33,17 +35,17 @@ crate::machine! {
         Track (read)       => done Moving | DeliveredTo | TurnedBack | CameBack | Mislaid | NoNews,
                               declined TrackRefused, unknown BookLost, exhausted BookGaveUp;
     }
-    asks { NeedsCapture, CannotFill }
+    asks { NeedsCapture, CannotFill, SplitOff, Waive, OweBack }
     opens { Ordered, GatesOpen }
     inputs {
-        command Pack, HandOver, Hold, Unhold, ConfirmStop;
+        command Pack, PickShort, HandOver, Hold, Unhold, ConfirmStop;
         outcome StockLost @0, StockGaveUp @0, BookLost @0, BookGaveUp @0, Booked @0, BookingRefused @0,
                 Consumed @0, ConsumeRefused @0, Unreserved @0, UnreserveRefused @0, NoNews @0, TrackRefused @0,
                 InStock @1, Short @1, ReserveRefused @1,
                 Accepted @2, Moving @2, Mislaid @2, DeliveredTo @3, TurnedBack @4, CameBack @5;
         timer   PlanDue, AnswerDue, RestockDue, ReserveDue, PackDue, SilentDue, ReturnDue;
         signal  Ordered (on granted Wanted), GatesOpen (on granted), GatesShut (on withdrawn),
-                Stop (on granted Cancelling), Recall (on granted TakesBack);
+                Stop (on granted Cancelling), Recall (on granted TakesBack), Resend, Split, Replan;
     }
     states {
         Planned: wait(PlanDue) @1,
@@ -67,6 +69,8 @@ crate::machine! {
         Gated     = Released | ReadyToHandOver;
         Holdable  = Reserved | Backordered | Released;
         Leaving   = ReadyToHandOver | CancelRequested;
+        Settled   = ReadyToHandOver | CancelRequested | Cancelled | HandedOver | Lost | Delivered | Returning
+                  | ReturnedToSender;
         Before    = Planned | Reserving | Backordered | Reserved | OnHold | Released | Unreserving;
         Out       = HandedOver | Lost | Delivered;
         Travelling = HandedOver | Returning;
@@ -85,12 +89,22 @@ crate::machine! {
     rows {
         New             + Ordered          => Reserving / Reserve;
         New             + GatesOpen        => Reserving / Reserve;
+        New             + Resend           => Reserving / Reserve;
+        New             + Split            => Planned;
+        New             + Replan           => Planned | Cancelled;
+        Planned         + Replan           => Planned | Cancelled;
+        Backordered     + Replan           => Planned | Cancelled;
+        Reserving       + Replan           => Reserving | Unreserving / Unreserve;
+        Shelved         + Replan           => Reserved | OnHold | Released | Unreserving | Planned | Cancelled
+                                            / Unreserve;
+        Unreserving     + Replan           => Unreserving;
         Planned         + GatesOpen        => Reserving / Reserve;
         Planned         + PlanDue          => Planned | Reserving / Reserve;
         Planned         + Stop             => Cancelled;
         Reserving       + InStock          => Reserved | Released | ReadyToHandOver / Book ? NeedsCapture;
-        Reserving       + Short            => Backordered ? CannotFill;
-        Reserving       + ReserveRefused   => Backordered ? CannotFill;
+        Reserving       + Short            => Backordered | Cancelled | Reserving / Reserve
+                                            ? CannotFill, Waive, OweBack;
+        Reserving       + ReserveRefused   => Backordered | Cancelled ? CannotFill, Waive, OweBack;
         Reserving       + AnswerDue        => Reserving / Reserve;
         Reserving       + Stop             => Unreserving / Unreserve;
         Backordered     + RestockDue       => Reserving / Reserve;
@@ -102,6 +116,7 @@ crate::machine! {
         OnHold          + Hold             => OnHold;
         OnHold          + Unhold           => OnHold | Reserved | Released | Backordered;
         OnHold          + PackDue          => OnHold;
+        Released        + PickShort        => Released | Unreserving / Unreserve ? SplitOff, Waive, OweBack;
         Released        + Pack             => ReadyToHandOver / Book ? NeedsCapture;
         Released        + PackDue          => Released;
         ReadyToHandOver + Booked           => ReadyToHandOver;
@@ -132,7 +147,7 @@ crate::machine! {
     }
     ignore {
         AllOpen + Ordered; Unmoved + GatesOpen; Ungated + GatesShut;
-        AfterStop + Stop; NotOut + Recall;
+        AfterStop + Stop; NotOut + Recall; AllOpen + Resend | Split; Settled + Replan;
     }
     defer {
         Before + Accepted | Moving | Mislaid | DeliveredTo | TurnedBack | CameBack;
@@ -140,260 +155,6 @@ crate::machine! {
     }
     alarm {
         Cancelled + Accepted | Moving | Mislaid | DeliveredTo | TurnedBack | CameBack;
-    }
-}
-
-/// What a parcel is, and what happened to it; kept from state to state.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Trip {
-    /// Its share of the order's total, in minor units.
-    pub share_minor: i64,
-    /// How often stock was asked for: each time is an operation of its own.
-    #[serde(default)]
-    pub asked: u32,
-    /// The carrier's number, once it is booked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tracking: Option<String>,
-    /// When the carrier took it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handed_over_at: Option<Timestamp>,
-    /// When the customer had it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delivered_at: Option<Timestamp>,
-    /// The newest scan, by the time it names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scan: Option<Scan>,
-    /// Minor units earned with it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub earned_minor: i64,
-    /// Whether its units have left the stock for good.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub consumed: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
-fn is_zero(n: &i64) -> bool {
-    *n == 0
-}
-
-/// A scan of the carrier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scan {
-    /// What it said.
-    pub status: Tracking,
-    /// When it happened.
-    pub at: Timestamp,
-}
-
-/// What carriers say of a parcel on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Tracking {
-    /// Announced, not taken yet.
-    PreTransit,
-    /// Moving.
-    InTransit,
-    /// On the last van.
-    OutForDelivery,
-    /// Waits to be fetched.
-    AvailableForPickup,
-    /// Nobody was there.
-    AttemptFailed,
-    /// Something is wrong.
-    Exception,
-    /// A code of the carrier that maps to none of these.
-    Other(String),
-}
-
-/// Who took a delivered parcel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Receiver {
-    /// The customer.
-    Customer,
-    /// Somebody else.
-    Proxy,
-    /// A locker or a station.
-    Locker,
-}
-
-/// Units to reserve, consume or release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unit {
-    /// What.
-    pub sku: String,
-    /// How many.
-    pub quantity: u32,
-}
-
-data! {
-    /// Allocated, nothing reserved.
-    Planned { /** What happened to it. */ trip: Trip }
-    /// Stock was asked for.
-    Reserving { /** What happened to it. */ trip: Trip }
-    /// Not in stock.
-    Backordered { /** What happened to it. */ trip: Trip }
-    /// In stock and set aside.
-    Reserved { /** What happened to it. */ trip: Trip }
-    /// Held by people; every reason must clear.
-    OnHold {
-        /** What happened to it. */ trip: Trip,
-        /** Why. */ reasons: Vec<String>,
-        /** Whether stock is set aside. */ stocked: bool,
-    }
-    /// Paid, reviewed, and to be packed.
-    Released { /** What happened to it. */ trip: Trip }
-    /// Packed. It leaves when the money is collected.
-    ReadyToHandOver { /** What happened to it. */ trip: Trip }
-    /// Packed, and to be stopped if the warehouse still can.
-    CancelRequested { /** What happened to it. */ trip: Trip }
-    /// Its stock is being given back.
-    Unreserving { /** What happened to it. */ trip: Trip, /** Whether it is planned again after that. */ again: bool }
-    /// Will not leave.
-    Cancelled { /** What happened to it. */ trip: Trip }
-    /// The carrier has it.
-    HandedOver { /** What happened to it. */ trip: Trip, /** Whether it was silent once already. */ silent: bool }
-    /// The carrier lost it.
-    Lost { /** What happened to it. */ trip: Trip }
-    /// The customer has it.
-    Delivered { /** What happened to it. */ trip: Trip, /** Who took it. */ by: Receiver }
-    /// On its way back.
-    Returning { /** What happened to it. */ trip: Trip }
-    /// Back.
-    ReturnedToSender { /** What happened to it. */ trip: Trip }
-
-    /// Holds a parcel. Holds stack.
-    Hold { /** Why. */ reason: String }
-    /// Takes one hold away.
-    Unhold { /** Which. */ reason: String }
-
-    /// Sets units aside.
-    Reserve { /** What. */ units: Vec<Unit> }
-    /// Gives units back.
-    Unreserve {
-        /** What. */ units: Vec<Unit>,
-        /** Which reservation: the number of times stock had been asked for. */ asked: u32,
-    }
-    /// Takes units out of the stock for good.
-    Consume { /** What. */ units: Vec<Unit>, /** Which reservation. */ asked: u32 }
-    /// Books a label.
-    Book { /** What is in it. */ units: Vec<Unit> }
-    /// Asks the carrier where it is.
-    Track { /** The carrier's number. */ tracking: Option<String> }
-
-    /// Not in stock.
-    Short { /** What is missing. */ missing: Vec<Unit> }
-    /// The warehouse refuses.
-    ReserveRefused { /** Why. */ why: String }
-    /// The warehouse refuses to take units back.
-    UnreserveRefused { /** Why. */ why: String }
-    /// The warehouse refuses to take units out.
-    ConsumeRefused { /** Why. */ why: String }
-    /// The answer was lost.
-    StockLost { /** Why. */ why: String }
-    /// The calls are used up.
-    StockGaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
-    /// Booked.
-    Booked { /** The carrier's number. */ tracking: String }
-    /// The carrier refuses.
-    BookingRefused { /** Why. */ why: String }
-    /// The answer was lost.
-    BookLost { /** Why. */ why: String }
-    /// The calls are used up.
-    BookGaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
-    /// The carrier does not answer for it.
-    TrackRefused { /** Why. */ why: String }
-    /// A scan on the way.
-    Moving {
-        /** What it said. */ status: Tracking,
-        /** What tells it apart from another: the carrier's code and place. */ scan: String,
-    }
-    /// Delivered.
-    DeliveredTo { /** To whom. */ by: Receiver }
-
-    /// Wants the money captured before it leaves.
-    NeedsCapture { /** The parcel. */ parcel: Key }
-    /// Cannot leave.
-    CannotFill { /** The parcel. */ parcel: Key, /** Why. */ why: String }
-}
-
-plain! {
-    /// Packed.
-    Pack,
-    /// Handed to the carrier, says the warehouse.
-    HandOver,
-    /// The warehouse stopped it.
-    ConfirmStop,
-    /// Set aside.
-    InStock,
-    /// Given back.
-    Unreserved,
-    /// Taken out for good.
-    Consumed,
-    /// The carrier took it.
-    Accepted,
-    /// The carrier has nothing new.
-    NoNews,
-    /// Refused, undeliverable, or called back: on its way back.
-    TurnedBack,
-    /// Back at the sender.
-    CameBack,
-    /// Lost, says the carrier.
-    Mislaid,
-    /// Time to look at the plan again.
-    PlanDue,
-    /// The answer should be here.
-    AnswerDue,
-    /// Time to ask for stock again.
-    RestockDue,
-    /// The reservation runs out.
-    ReserveDue,
-    /// It should have left.
-    PackDue,
-    /// Nothing was heard for too long.
-    SilentDue,
-    /// It should be back.
-    ReturnDue,
-    /// The order is placed and wanted.
-    Ordered,
-    /// Paid and reviewed.
-    GatesOpen,
-    /// Not paid or not reviewed any more.
-    GatesShut,
-    /// The order is on its way out.
-    Stop,
-    /// Goods that are out are to come back.
-    Recall,
-}
-
-quiet!(
-    StockLost,
-    StockGaveUp,
-    BookLost,
-    BookGaveUp,
-    Booked,
-    BookingRefused,
-    Consumed,
-    ConsumeRefused,
-    Unreserved,
-    UnreserveRefused,
-    NoNews,
-    TrackRefused,
-    InStock,
-    Short,
-    ReserveRefused,
-    Accepted,
-    Mislaid,
-    DeliveredTo,
-    TurnedBack,
-    CameBack
-);
-guesses!(StockLost, BookLost; StockGaveUp, BookGaveUp);
-impl Evidence for Moving {
-    fn identity(&self) -> Option<String> {
-        Some(format!("scan {}", self.scan))
     }
 }
 
@@ -406,20 +167,76 @@ shared!(Shelved.trip: Trip = Reserved | OnHold | Released);
 shared!(Out.trip: Trip = HandedOver | Lost | Delivered);
 shared!(Travelling.trip: Trip = HandedOver | Returning);
 
-fn units<R: Row<M = M>>(cx: &Cx<'_, R>) -> Vec<Unit> {
-    let order = cx.order();
-    let parcels = order.parcels();
-    let lines = parcels.iter().find(|p| p.key == cx.key()).map(|p| p.lines.as_slice());
-    lines
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|at| order.lines().get(*at))
-        .map(|l| Unit { sku: l.sku.clone(), quantity: l.quantity })
-        .collect()
+impl Trip {
+    /// What is in it, as the warehouse and the carrier count.
+    #[must_use]
+    pub fn units(&self) -> Vec<Unit> {
+        units(&self.load)
+    }
+
+    fn of(plan: &Split, asked: u32) -> Self {
+        let Split { group, load, share_minor } = plan.clone();
+        Self { group, load, share_minor, asked, ..Self::default() }
+    }
 }
 
+fn units(load: &[Item]) -> Vec<Unit> {
+    load.iter().map(|i| Unit { sku: i.sku.clone(), quantity: i.quantity }).collect()
+}
+
+/// What a parcel of the document carries.
+fn planned(order: &Order, parcel: &Parcel) -> Split {
+    let item = |at: &usize| {
+        let line = order.lines().get(*at)?;
+        let at = u32::try_from(*at).ok();
+        Some(Item { sku: line.sku.clone(), quantity: line.quantity, line: at })
+    };
+    let load = parcel.lines.iter().filter_map(item).collect();
+    Split { group: parcel.group.clone(), load, share_minor: parcel.share_minor }
+}
+
+/// Takes units out of a load, and the part of its share that they carry: by what they cost, or evenly where they cost
+/// nothing. `None` when the load does not have them, or nothing was named.
+fn take_out(trip: &Trip, missing: &[Unit], order: &Order) -> Option<(Trip, Split)> {
+    let mut kept = trip.load.clone();
+    let mut out: Vec<Item> = Vec::new();
+    for unit in missing {
+        let mut left = unit.quantity;
+        for item in kept.iter_mut().filter(|i| i.sku == unit.sku) {
+            let taken = item.quantity.min(left);
+            if taken > 0 {
+                out.push(Item { quantity: taken, ..item.clone() });
+                item.quantity -= taken;
+                left -= taken;
+            }
+        }
+        if left > 0 {
+            return None;
+        }
+    }
+    kept.retain(|i| i.quantity > 0);
+    if out.is_empty() {
+        return None;
+    }
+    let worth = |load: &[Item], free: u64| {
+        load.iter().fold(0u64, |n, i| {
+            let line = i.line.and_then(|at| order.lines().get(usize::try_from(at).ok()?));
+            let price = line.map_or(0, |l| l.unit_price_minor).unsigned_abs();
+            n.saturating_add(price.saturating_add(free).saturating_mul(u64::from(i.quantity)))
+        })
+    };
+    let parts = split_minor(trip.share_minor, &[worth(&kept, 0), worth(&out, 0)])
+        .or_else(|_| split_minor(trip.share_minor, &[worth(&kept, 1), worth(&out, 1)]))
+        .unwrap_or_else(|_| vec![trip.share_minor, 0]);
+    let share = |at: usize| parts.get(at).copied().unwrap_or_default();
+    let rest = Split { group: trip.group.clone(), load: out, share_minor: share(1) };
+    Some((Trip { load: kept, share_minor: share(0), ..trip.clone() }, rest))
+}
+
+/// The parcels of the document that are not opened yet. What is sent again opens none of them.
 fn keys(view: &View<'_, M>, when: ReserveWhen) -> Vec<Key> {
-    if view.policy.reserve != when || !view.is_empty() {
+    let opened = view.instances().any(|(_, s)| trip(s).load.iter().any(|i| i.line.is_some()));
+    if view.policy.reserve != when || opened {
         return Vec::new();
     }
     view.world.order.parcels().iter().map(|p| p.key).collect()
@@ -440,8 +257,7 @@ where
     Reserve: EmittedBy<R>,
 {
     let asked = trip.asked.saturating_add(1);
-    let units = units(cx);
-    cx.want_nth(asked, Reserve { units });
+    cx.want_nth(asked, Reserve { units: trip.units() });
     let at = cx.after_ms(cx.policy().answer_ms);
     until(at, Reserving { trip: Trip { asked, ..trip.clone() } })
 }
@@ -449,9 +265,10 @@ fn open<R: Goto<Reserving> + Row<M = M>>(cx: &mut Cx<'_, R>) -> Next<R>
 where
     Reserve: EmittedBy<R>,
 {
-    let parcels = cx.order().parcels();
-    let share = parcels.iter().find(|p| p.key == cx.key()).map_or(0, |p| p.share_minor);
-    reserve(&Trip { share_minor: share, ..Trip::default() }, cx)
+    let order = cx.order();
+    let parcels = order.parcels();
+    let plan = parcels.iter().find(|p| p.key == cx.key()).map(|p| planned(order, p));
+    reserve(&plan.map(|plan| Trip::of(&plan, 0)).unwrap_or_default(), cx)
 }
 impl On<Ordered> for New {
     fn on(&self, _: &Ordered, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -490,8 +307,7 @@ where
     NeedsCapture: AskedBy<R>,
 {
     if cx.policy().book && trip.tracking.is_none() {
-        let units = units(cx);
-        cx.want(Book { units });
+        cx.want(Book { units: trip.units() });
     }
     if cx.seen::<Collected>().is_none() {
         cx.ask(NeedsCapture { parcel: cx.key() });
@@ -518,20 +334,52 @@ impl On<InStock> for Reserving {
     }
 }
 
-fn short<R: Goto<Backordered> + Row<M = M>>(trip: &Trip, why: String, cx: &mut Cx<'_, R>) -> Next<R>
+/// What is called off is not due any more, and what was paid of it goes back.
+fn call_off<R: Row<M = M>>(share_minor: i64, why: String, cx: &mut Cx<'_, R>)
 where
+    Waive: AskedBy<R>,
+    OweBack: AskedBy<R>,
+{
+    if share_minor <= 0 {
+        return;
+    }
+    let due = cx.due_minor().saturating_sub(share_minor);
+    let over = cx.books().kept().saturating_sub(due).min(share_minor);
+    cx.ask(Waive { amount_minor: share_minor });
+    if over > 0 {
+        cx.ask(OweBack { amount_minor: over, reason: why });
+    }
+}
+fn short<R>(trip: &Trip, why: String, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    R: Goto<Backordered> + Goto<Cancelled> + Row<M = M>,
     CannotFill: AskedBy<R>,
+    Waive: AskedBy<R>,
+    OweBack: AskedBy<R>,
 {
     match cx.policy().shortage {
         OnShortage::Cancel => cx.ask(CannotFill { parcel: cx.key(), why }),
         OnShortage::Wait => {}
+        OnShortage::CallOff => {
+            call_off(trip.share_minor, why, cx);
+            return to(Cancelled { trip: trip.clone() });
+        }
     }
     until(cx.after_ms(cx.policy().restock_ms), Backordered { trip: trip.clone() })
 }
 impl On<Short> for Reserving {
     fn on(&self, e: &Short, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let skus: Vec<&str> = e.missing.iter().map(|u| u.sku.as_str()).collect();
-        short(&self.trip, format!("out of stock: {}", skus.join(", ")), cx)
+        let why = format!("out of stock: {}", skus.join(", "));
+        if cx.policy().shortage == OnShortage::CallOff
+            && let Some((rest, gone)) = take_out(&self.trip, &e.missing, cx.order())
+            && !rest.load.is_empty()
+        {
+            // What there is goes on without what there is not.
+            call_off(gone.share_minor, why, cx);
+            return reserve(&rest, cx);
+        }
+        short(&self.trip, why, cx)
     }
 }
 impl On<ReserveRefused> for Reserving {
@@ -541,8 +389,7 @@ impl On<ReserveRefused> for Reserving {
 }
 impl On<AnswerDue> for Reserving {
     fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let units = units(cx);
-        cx.want_nth(self.trip.asked, Reserve { units });
+        cx.want_nth(self.trip.asked, Reserve { units: self.trip.units() });
         until(cx.after_ms(cx.policy().answer_ms), self.clone())
     }
 }
@@ -551,10 +398,182 @@ fn unreserve<R: Goto<Unreserving> + Row<M = M>>(trip: &Trip, again: bool, cx: &m
 where
     Unreserve: EmittedBy<R>,
 {
-    let units = units(cx);
-    cx.want_nth(trip.asked, Unreserve { units, asked: trip.asked });
-    let at = cx.after_ms(cx.policy().answer_ms);
-    until(at, Unreserving { trip: trip.clone(), again })
+    give_back(Unreserving { trip: trip.clone(), again, back: Vec::new() }, cx)
+}
+fn give_back<R: Goto<Unreserving> + Row<M = M>>(state: Unreserving, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    Unreserve: EmittedBy<R>,
+{
+    let asked = state.trip.asked;
+    let back = if state.back.is_empty() { &state.trip.load } else { &state.back };
+    cx.want_nth(asked, Unreserve { units: units(back), asked });
+    until(cx.after_ms(cx.policy().answer_ms), state)
+}
+
+/// Opened for something else than a group of the document.
+fn opened<R: Goto<Planned> + Row<M = M>>(plan: &Split, cx: &Cx<'_, R>) -> Next<R> {
+    until(cx.after_ms(cx.policy().answer_ms), Planned { trip: Trip::of(plan, 0) })
+}
+impl On<Resend> for New {
+    fn on(&self, s: &Resend, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let plan = Split { group: None, load: s.load.clone(), share_minor: s.share_minor };
+        reserve(&Trip::of(&plan, 0), cx)
+    }
+}
+impl On<Split> for New {
+    fn on(&self, s: &Split, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        opened(s, cx)
+    }
+}
+/// Planned anew, with nothing set aside.
+fn replan<R>(trip: &Trip, plan: Option<&Split>, cx: &Cx<'_, R>) -> Next<R>
+where
+    R: Goto<Planned> + Goto<Cancelled> + Row<M = M>,
+{
+    match plan {
+        Some(plan) => {
+            let trip = Trip::of(plan, trip.asked);
+            until(cx.after_ms(cx.policy().answer_ms), Planned { trip })
+        }
+        None => to(Cancelled { trip: trip.clone() }),
+    }
+}
+/// Planned anew once what is set aside has been given back.
+fn give_back_for<R>(trip: &Trip, plan: Option<&Split>, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    R: Goto<Unreserving> + Row<M = M>,
+    Unreserve: EmittedBy<R>,
+{
+    let next = plan.map_or_else(|| trip.clone(), |plan| Trip::of(plan, trip.asked));
+    give_back(Unreserving { trip: next, again: plan.is_some(), back: trip.load.clone() }, cx)
+}
+impl On<Replan> for New {
+    fn on(&self, s: &Replan, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        replan(&Trip::default(), s.plan.as_ref(), cx)
+    }
+}
+impl On<Replan> for Planned {
+    fn on(&self, s: &Replan, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        replan(&self.trip, s.plan.as_ref(), cx)
+    }
+}
+impl On<Replan> for Backordered {
+    fn on(&self, s: &Replan, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        replan(&self.trip, s.plan.as_ref(), cx)
+    }
+}
+impl On<Replan> for Reserving {
+    fn on(&self, s: &Replan, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if let Some(trip) = same_load(&self.trip, s) {
+            return stay(Reserving { trip });
+        }
+        give_back_for(&self.trip, s.plan.as_ref(), cx)
+    }
+}
+/// What carries the same as before keeps its place, at what it is worth now.
+fn same_load(trip: &Trip, s: &Replan) -> Option<Trip> {
+    let plan = s.plan.as_ref().filter(|plan| plan.load == trip.load)?;
+    Some(Trip { share_minor: plan.share_minor, ..trip.clone() })
+}
+impl On<Replan> for Shelved {
+    fn on(&self, s: &Replan, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if let Some(trip) = same_load(self.trip(), s) {
+            return match self {
+                Shelved::Reserved(_) => stay(Reserved { trip }),
+                Shelved::OnHold(held) => stay(OnHold { trip, ..held.clone() }),
+                Shelved::Released(_) => stay(Released { trip }),
+            };
+        }
+        match self {
+            Shelved::OnHold(held) if !held.stocked => replan(&held.trip, s.plan.as_ref(), cx),
+            Shelved::OnHold(_) | Shelved::Reserved(_) | Shelved::Released(_) => {
+                give_back_for(self.trip(), s.plan.as_ref(), cx)
+            }
+        }
+    }
+}
+impl On<Replan> for Unreserving {
+    fn on(&self, s: &Replan, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let back = if self.back.is_empty() { self.trip.load.clone() } else { self.back.clone() };
+        let trip = s.plan.as_ref().map_or_else(|| self.trip.clone(), |plan| Trip::of(plan, self.trip.asked));
+        stay(Unreserving { trip, again: s.plan.is_some(), back })
+    }
+}
+impl Decide<PickShort> for Released {
+    fn decide(&self, c: &PickShort, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        let Some((trip, rest)) = take_out(&self.trip, &c.missing, cx.order()) else {
+            return refuse("not_in_it", "a parcel misses only what it should carry");
+        };
+        let parcel = cx.key();
+        if cx.policy().short_pick == OnShortPick::CallOff {
+            call_off(rest.share_minor, "missing on the shelf".to_owned(), cx);
+        } else {
+            cx.ask(SplitOff { parcel, rest });
+        }
+        if trip.load.is_empty() {
+            return Ok(unreserve(&self.trip, false, cx));
+        }
+        // What is missing was set aside under this parcel's reservation all the same.
+        let asked = trip.asked;
+        cx.want_nth(u32::MAX.saturating_sub(trip.picks), Unreserve { units: c.missing.clone(), asked });
+        let trip = Trip { picks: trip.picks.saturating_add(1), ..trip };
+        Ok(until(cx.after_ms(cx.policy().pack_ms), Released { trip }))
+    }
+}
+
+/// Where the parcels of an amended order go on: each group that is not packed yet carries what the document says now,
+/// new groups get parcels of their own, and groups that are gone are called off.
+#[must_use]
+pub fn replanned(view: &View<'_, M>) -> Vec<(Key, Replan)> {
+    if view.is_empty() {
+        return Vec::new();
+    }
+    let order = view.world.order;
+    let mut open: Vec<(Key, &Trip)> =
+        view.instances().filter_map(|(key, s)| Some((key, unpacked(s)?))).collect();
+    let mut all = Vec::new();
+    let mut next = next_key(view).0;
+    for parcel in order.parcels() {
+        let plan = Some(planned(order, &parcel));
+        match open.iter().position(|(_, trip)| trip.group == parcel.group) {
+            Some(at) => all.push((open.remove(at).0, Replan { plan })),
+            None => {
+                all.push((Key(next), Replan { plan }));
+                next = next.saturating_add(1);
+            }
+        }
+    }
+    all.extend(open.into_iter().map(|(key, _)| (key, Replan { plan: None })));
+    all
+}
+
+/// The key of the next parcel, beyond those of the document's groups.
+#[must_use]
+pub fn next_key(view: &View<'_, M>) -> Key {
+    let groups = u32::try_from(view.world.order.parcels().len()).unwrap_or(u32::MAX);
+    let last = view.instances().map(|(key, _)| key.0).max().unwrap_or(0);
+    Key(last.max(groups).saturating_add(1))
+}
+
+/// What a parcel is that may still be planned anew.
+fn unpacked(state: &State) -> Option<&Trip> {
+    match state {
+        State::Planned(s) => Some(&s.trip),
+        State::Reserving(s) => Some(&s.trip),
+        State::Backordered(s) => Some(&s.trip),
+        State::Reserved(s) => Some(&s.trip),
+        State::OnHold(s) => Some(&s.trip),
+        State::Released(s) => Some(&s.trip),
+        State::Unreserving(s) => s.again.then_some(&s.trip),
+        State::ReadyToHandOver(_)
+        | State::CancelRequested(_)
+        | State::Cancelled(_)
+        | State::HandedOver(_)
+        | State::Lost(_)
+        | State::Delivered(_)
+        | State::Returning(_)
+        | State::ReturnedToSender(_) => None,
+    }
 }
 impl On<Stop> for Reserving {
     fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -693,8 +712,7 @@ where
     Consume: EmittedBy<R>,
     P7: PostedBy<R>,
 {
-    let units = units(cx);
-    cx.want(Consume { units, asked: trip.asked });
+    cx.want(Consume { units: trip.units(), asked: trip.asked });
     let mut trip = Trip { handed_over_at: Some(cx.occurred()), ..trip.clone() };
     if cx.policy().earn == EarnPolicy::OnHandover {
         earn(cx.books().earnable(cx.order().total().minor()), &mut trip, cx);
@@ -778,9 +796,7 @@ impl On<UnreserveRefused> for Unreserving {
 }
 impl On<AnswerDue> for Unreserving {
     fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let units = units(cx);
-        cx.want_nth(self.trip.asked, Unreserve { units, asked: self.trip.asked });
-        until(cx.after_ms(cx.policy().answer_ms), self.clone())
+        give_back(self.clone(), cx)
     }
 }
 impl On<Consumed> for HandedOver {
@@ -894,6 +910,36 @@ impl On<ReturnDue> for Returning {
     }
 }
 
+/// What a parcel is, whatever became of it.
+#[must_use]
+pub fn trip(state: &State) -> &Trip {
+    match state {
+        State::Planned(s) => &s.trip,
+        State::Reserving(s) => &s.trip,
+        State::Backordered(s) => &s.trip,
+        State::Reserved(s) => &s.trip,
+        State::OnHold(s) => &s.trip,
+        State::Released(s) => &s.trip,
+        State::ReadyToHandOver(s) => &s.trip,
+        State::CancelRequested(s) => &s.trip,
+        State::Unreserving(s) => &s.trip,
+        State::Cancelled(s) => &s.trip,
+        State::HandedOver(s) => &s.trip,
+        State::Lost(s) => &s.trip,
+        State::Delivered(s) => &s.trip,
+        State::Returning(s) => &s.trip,
+        State::ReturnedToSender(s) => &s.trip,
+    }
+}
+
+impl Indexed for M {
+    /// By the carrier's number: how a scan that knows no order finds it.
+    fn rows(_: Key, state: &State, _: &Order, _: &DispatchPolicy) -> Vec<IndexRow> {
+        let row = |number: &String| IndexRow { space: "dispatch.tracking", key: number.clone(), sort: 0 };
+        trip(state).tracking.as_ref().map(row).into_iter().collect()
+    }
+}
+
 impl Fold<Served<Goods>> for M {
     fn fold(v: &View<'_, Self>) -> Option<Served<Goods>> {
         let mut delivered: usize = 0;
@@ -914,6 +960,9 @@ impl Fold<Served<Goods>> for M {
                 | State::Returning(_) => return None,
             }
         }
-        (delivered > 0).then(|| Served::with(delivered))
+        // Parcels that came back or were lost wait for a person's word; where all were called off there is none to wait
+        // for.
+        let all_called_off = v.instances().all(|(_, s)| matches!(s, State::Cancelled(_))) && !v.is_empty();
+        (delivered > 0 || all_called_off).then(|| Served::with(delivered))
     }
 }

@@ -44,6 +44,20 @@ pub enum OnShortage {
     Cancel,
     /// The parcel waits and asks again.
     Wait,
+    /// What is missing is called off: it is waived and goes back, and the rest of the order goes on.
+    CallOff,
+}
+
+/// What becomes of units that are missing when a parcel is picked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnShortPick {
+    /// They travel later, in a parcel of their own.
+    #[default]
+    Split,
+    /// They are called off: waived, and paid back.
+    CallOff,
 }
 
 /// The policy of parcels. Durations are milliseconds.
@@ -57,6 +71,9 @@ pub struct DispatchPolicy {
     pub earn: EarnPolicy,
     /// What a shortage does.
     pub shortage: OnShortage,
+    /// What becomes of units that are missing when it is picked.
+    #[serde(default)]
+    pub short_pick: OnShortPick,
     /// Whether a label is booked with the carrier when a parcel is packed.
     pub book: bool,
     /// How long a call may stay unanswered before it is made again under the same key. Default 30 s.
@@ -83,6 +100,7 @@ impl Default for DispatchPolicy {
             packing: Packing::ByWarehouse,
             earn: EarnPolicy::OnDelivery,
             shortage: OnShortage::Cancel,
+            short_pick: OnShortPick::Split,
             book: true,
             answer_ms: 30_000,
             reserve_ms: 30 * MINUTE,

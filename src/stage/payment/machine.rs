@@ -887,7 +887,7 @@ where
 fn due<R: Row<M = M>>(s: &Holding, cx: &Cx<'_, R>) -> i64 {
     let tender = cx.order().tenders().iter().find(|t| t.key == s.what().tender);
     let asked = s.what().amount_minor.min(tender.map_or(0, |t| t.amount_minor));
-    asked.saturating_sub(s.hold().captured_minor).min(s.hold().left()).max(0)
+    asked.saturating_sub(s.hold().captured_minor).min(s.hold().left()).min(missing(cx)).max(0)
 }
 
 /// Whether an authorisation may be captured: no money is drawn through a gate that review holds shut (I14).

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use consign::id::{Actor, Key};
 use consign::machine::Call;
 use consign::order::{Draft, Order};
-use consign::pipeline::lifecycle::{Amend, Amended, TurnedDown, Unfillable, lifecycle};
+use consign::pipeline::lifecycle::{Amend, Amended, TurnedDown, Unfillable, Waived, lifecycle};
 use consign::pipeline::{Physical, Pipeline, giving, pipeline};
-use consign::stage::dispatch::{CannotFill, InStock, NeedsCapture, parcel};
+use consign::stage::dispatch::{self as parcels, CannotFill, InStock, NeedsCapture, parcel};
 use consign::stage::payment::{CaptureAsked, MoneyBack, attempt};
-use consign::stage::proof::OweBack;
+use consign::stage::proof::{OweBack, Waive};
 use consign::stage::refund::{Begin, refund};
 use consign::stage::review::{self as stage, TierPolicy, TurnDown, case};
 use proptest::prelude::*;
@@ -88,6 +88,13 @@ fn with_a_nag(p: Physical, told: bool) -> Pipeline {
         .route_across::<OweBack, refund::M, Begin>(giving::owe_back)
         .route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {
             view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
+        })
+        .route::<parcels::SplitOff, parcel::M, parcels::Split>(|ask, view| {
+            vec![(parcels::next_key(view), ask.rest.clone())]
+        })
+        .route::<Amended, parcel::M, parcels::Replan>(|_, view| parcels::replanned(view))
+        .route::<Waive, lifecycle::M, Waived>(|ask, _| {
+            vec![(Key(1), Waived { amount_minor: ask.amount_minor })]
         })
         .route::<nag::Nag, attempt::M, CaptureAsked>(|_, view| {
             view.instances().map(|(key, _)| (key, CaptureAsked)).collect()

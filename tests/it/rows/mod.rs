@@ -8,6 +8,7 @@ mod earning;
 mod ends;
 mod journeys;
 pub(crate) mod lifecycle;
+pub(crate) mod parcels;
 pub(crate) mod payment;
 mod refund;
 mod refusals;
@@ -69,6 +70,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(refund::cases());
     all.extend(lifecycle::cases());
     all.extend(amend::cases());
+    all.extend(parcels::cases());
     all.extend(activation::cases());
     all
 }

@@ -12,7 +12,9 @@ use consign::stage::payment::{
 use consign::stage::refund::{ApproveRefund, CancelRefund, PayOut, ShortBalance, refund};
 use consign::stage::review::{Escalate, Expedite, HandBack, Snooze, SupplyInfo, case};
 
-use super::{activation, amend, cases, dispatch, graphs, lifecycle as life, payment, refund as back, review};
+use super::{
+    activation, amend, cases, dispatch, graphs, lifecycle as life, parcels, payment, refund as back, review,
+};
 use crate::names_and_versions::ready;
 use crate::support::shop::{Shop, agent, carla, order_in};
 
@@ -46,6 +48,7 @@ pub(super) fn samples() -> Vec<Call> {
         review::second_look(false),
         review::label(),
         dispatch::pack(),
+        parcels::pick_short("from-shop", 1),
         dispatch::hand_over(1),
         dispatch::hold("address"),
         dispatch::unhold("address"),
@@ -72,8 +75,11 @@ fn ask(pipeline: &Pipeline, order: &Progress, call: Call) -> Result<(), Refused>
 /// An order for every state that a case begins or ends in: its pipeline, the order, and the instance.
 fn reached() -> BTreeMap<(&'static str, &'static str), (&'static str, Progress, Key)> {
     let mut all = BTreeMap::new();
+    let known = graphs();
     let mut note = |shop: &Shop| {
-        for (place, key, state) in shop.pipeline.instances(&shop.order) {
+        let ready = shop.pipeline.instances(&shop.order).into_iter();
+        // Some cases compose a pipeline of their own around the machines of the library.
+        for (place, key, state) in ready.filter(|(place, ..)| known.iter().any(|(p, _)| p == place)) {
             all.entry((place, state)).or_insert_with(|| (shop.pipeline.name(), shop.order.clone(), key));
         }
     };

@@ -600,7 +600,15 @@ pub(super) fn cases() -> Vec<Case> {
         reach,
         &["AutoApproved", "Approved"],
         amend,
-        back,
+        "
+            order.life 1: Placed + Amend -> Placed
+            review.case 1: {from} + Amended -> Scoring
+            dispatch.parcel 1: Reserving + Replan -> Reserving
+            refund 1: New + Begin -> Sending
+            posts P9 card cust 1000
+            wants Score 1 #1 total=40.00 EUR
+            wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
+        ",
     ));
     all.extend([
         case(
@@ -622,6 +630,7 @@ pub(super) fn cases() -> Vec<Case> {
             "
             order.life 1: Placed + Amend -> Placed
             review.case 1: AutoApproved + Amended -> AutoApproved
+            dispatch.parcel 1: Reserving + Replan -> Reserving
             refund 1: New + Begin -> Sending
             posts P9 card cust 1000
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
@@ -634,6 +643,7 @@ pub(super) fn cases() -> Vec<Case> {
             "
             order.life 1: Placed + Amend -> Placed
             review.case 1: Approved + Amended -> Queued
+            dispatch.parcel 1: Reserving + Replan -> Reserving
             refund 1: New + Begin -> Sending
             posts P9 card cust 1000
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1

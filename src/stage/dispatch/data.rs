@@ -1,0 +1,308 @@
+//! What a parcel carries, what is said of it, and what is asked for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::Key;
+use crate::machine::Evidence;
+use crate::stage::{data, guesses, plain, quiet};
+
+/// What a parcel is, and what happened to it; kept from state to state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trip {
+    /// Which group of the order's lines it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What is in it.
+    #[serde(default)]
+    pub load: Vec<Item>,
+    /// Its share of the order's total, in minor units.
+    pub share_minor: i64,
+    /// How often stock was asked for: each time is an operation of its own.
+    #[serde(default)]
+    pub asked: u32,
+    /// How often something was missing when it was picked.
+    #[serde(default, skip_serializing_if = "none")]
+    pub picks: u32,
+    /// The carrier's number, once it is booked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<String>,
+    /// When the carrier took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over_at: Option<Timestamp>,
+    /// When the customer had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Timestamp>,
+    /// The newest scan, by the time it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Scan>,
+    /// Minor units earned with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earned_minor: i64,
+    /// Whether its units have left the stock for good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consumed: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn none(n: &u32) -> bool {
+    *n == 0
+}
+
+/// A scan of the carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    /// What it said.
+    pub status: Tracking,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+/// What carriers say of a parcel on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Tracking {
+    /// Announced, not taken yet.
+    PreTransit,
+    /// Moving.
+    InTransit,
+    /// On the last van.
+    OutForDelivery,
+    /// Waits to be fetched.
+    AvailableForPickup,
+    /// Nobody was there.
+    AttemptFailed,
+    /// Something is wrong.
+    Exception,
+    /// A code of the carrier that maps to none of these.
+    Other(String),
+}
+
+/// Who took a delivered parcel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Receiver {
+    /// The customer.
+    Customer,
+    /// Somebody else.
+    Proxy,
+    /// A locker or a station.
+    Locker,
+}
+
+/// Units in a parcel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What.
+    pub sku: String,
+    /// How many.
+    pub quantity: u32,
+    /// The line of the order that they fill, counted from 0; none for what is sent instead of something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+/// Units to reserve, consume or release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// What.
+    pub sku: String,
+    /// How many.
+    pub quantity: u32,
+}
+
+data! {
+    /// Allocated, nothing reserved.
+    Planned { /** What happened to it. */ trip: Trip }
+    /// Stock was asked for.
+    Reserving { /** What happened to it. */ trip: Trip }
+    /// Not in stock.
+    Backordered { /** What happened to it. */ trip: Trip }
+    /// In stock and set aside.
+    Reserved { /** What happened to it. */ trip: Trip }
+    /// Held by people; every reason must clear.
+    OnHold {
+        /** What happened to it. */ trip: Trip,
+        /** Why. */ reasons: Vec<String>,
+        /** Whether stock is set aside. */ stocked: bool,
+    }
+    /// Paid, reviewed, and to be packed.
+    Released { /** What happened to it. */ trip: Trip }
+    /// Packed. It leaves when the money is collected.
+    ReadyToHandOver { /** What happened to it. */ trip: Trip }
+    /// Packed, and to be stopped if the warehouse still can.
+    CancelRequested { /** What happened to it. */ trip: Trip }
+    /// Its stock is being given back.
+    Unreserving {
+        /** What happened to it. */ trip: Trip,
+        /** Whether it is planned again after that. */ again: bool,
+        /** What is given back, where it is not what the parcel is to carry. */
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] back: Vec<Item>,
+    }
+    /// Will not leave.
+    Cancelled { /** What happened to it. */ trip: Trip }
+    /// The carrier has it.
+    HandedOver { /** What happened to it. */ trip: Trip, /** Whether it was silent once already. */ silent: bool }
+    /// The carrier lost it.
+    Lost { /** What happened to it. */ trip: Trip }
+    /// The customer has it.
+    Delivered { /** What happened to it. */ trip: Trip, /** Who took it. */ by: Receiver }
+    /// On its way back.
+    Returning { /** What happened to it. */ trip: Trip }
+    /// Back.
+    ReturnedToSender { /** What happened to it. */ trip: Trip }
+
+    /// Not all of it is on the shelf. What is missing travels later in a parcel of its own, or is called off, as the
+    /// policy has it.
+    PickShort { /** What is missing. */ missing: Vec<Unit> }
+    /// Holds a parcel. Holds stack.
+    Hold { /** Why. */ reason: String }
+    /// Takes one hold away.
+    Unhold { /** Which. */ reason: String }
+
+    /// Sets units aside.
+    Reserve { /** What. */ units: Vec<Unit> }
+    /// Gives units back.
+    Unreserve {
+        /** What. */ units: Vec<Unit>,
+        /** Which reservation: the number of times stock had been asked for. */ asked: u32,
+    }
+    /// Takes units out of the stock for good.
+    Consume { /** What. */ units: Vec<Unit>, /** Which reservation. */ asked: u32 }
+    /// Books a label.
+    Book { /** What is in it. */ units: Vec<Unit> }
+    /// Asks the carrier where it is.
+    Track { /** The carrier's number. */ tracking: Option<String> }
+
+    /// Not in stock.
+    Short { /** What is missing. */ missing: Vec<Unit> }
+    /// The warehouse refuses.
+    ReserveRefused { /** Why. */ why: String }
+    /// The warehouse refuses to take units back.
+    UnreserveRefused { /** Why. */ why: String }
+    /// The warehouse refuses to take units out.
+    ConsumeRefused { /** Why. */ why: String }
+    /// The answer was lost.
+    StockLost { /** Why. */ why: String }
+    /// The calls are used up.
+    StockGaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
+    /// Booked.
+    Booked { /** The carrier's number. */ tracking: String }
+    /// The carrier refuses.
+    BookingRefused { /** Why. */ why: String }
+    /// The answer was lost.
+    BookLost { /** Why. */ why: String }
+    /// The calls are used up.
+    BookGaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
+    /// The carrier does not answer for it.
+    TrackRefused { /** Why. */ why: String }
+    /// A scan on the way.
+    Moving {
+        /** What it said. */ status: Tracking,
+        /** What tells it apart from another: the carrier's code and place. */ scan: String,
+    }
+    /// Delivered.
+    DeliveredTo { /** To whom. */ by: Receiver }
+
+    /// Wants the money captured before it leaves.
+    NeedsCapture { /** The parcel. */ parcel: Key }
+    /// Travels later, in a parcel of its own.
+    SplitOff { /** The parcel that it is split off. */ parcel: Key, /** What. */ rest: Split }
+    /// Sends something instead of what came back, was lost or was wrong.
+    Resend { /** What. */ load: Vec<Item>, /** Minor units of the order's total that it carries. */ share_minor: i64 }
+    /// Opens a parcel for what another could not take.
+    Split {
+        /** Which group of the order's lines. */ group: Option<String>,
+        /** What. */ load: Vec<Item>,
+        /** Minor units of the order's total that it carries. */ share_minor: i64,
+    }
+    /// The order was amended: what it is to carry now, if anything.
+    Replan { /** What. */ plan: Option<Split> }
+    /// Cannot leave.
+    CannotFill { /** The parcel. */ parcel: Key, /** Why. */ why: String }
+}
+
+plain! {
+    /// Packed.
+    Pack,
+    /// Handed to the carrier, says the warehouse.
+    HandOver,
+    /// The warehouse stopped it.
+    ConfirmStop,
+    /// Set aside.
+    InStock,
+    /// Given back.
+    Unreserved,
+    /// Taken out for good.
+    Consumed,
+    /// The carrier took it.
+    Accepted,
+    /// The carrier has nothing new.
+    NoNews,
+    /// Refused, undeliverable, or called back: on its way back.
+    TurnedBack,
+    /// Back at the sender.
+    CameBack,
+    /// Lost, says the carrier.
+    Mislaid,
+    /// Time to look at the plan again.
+    PlanDue,
+    /// The answer should be here.
+    AnswerDue,
+    /// Time to ask for stock again.
+    RestockDue,
+    /// The reservation runs out.
+    ReserveDue,
+    /// It should have left.
+    PackDue,
+    /// Nothing was heard for too long.
+    SilentDue,
+    /// It should be back.
+    ReturnDue,
+    /// The order is placed and wanted.
+    Ordered,
+    /// Paid and reviewed.
+    GatesOpen,
+    /// Not paid or not reviewed any more.
+    GatesShut,
+    /// The order is on its way out.
+    Stop,
+    /// Goods that are out are to come back.
+    Recall,
+}
+
+quiet!(
+    StockLost,
+    StockGaveUp,
+    BookLost,
+    BookGaveUp,
+    Booked,
+    BookingRefused,
+    Consumed,
+    ConsumeRefused,
+    Unreserved,
+    UnreserveRefused,
+    NoNews,
+    TrackRefused,
+    InStock,
+    Short,
+    ReserveRefused,
+    Accepted,
+    Mislaid,
+    DeliveredTo,
+    TurnedBack,
+    CameBack
+);
+guesses!(StockLost, BookLost; StockGaveUp, BookGaveUp);
+impl Evidence for Moving {
+    fn identity(&self) -> Option<String> {
+        Some(format!("scan {}", self.scan))
+    }
+}
