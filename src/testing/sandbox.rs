@@ -130,7 +130,16 @@ struct Attempt {
     channel: Channel,
     amount: Money,
     captured: bool,
+    /// What was taken of it, and what of that was given back.
+    taken_minor: i64,
+    back_minor: i64,
     closed: bool,
+}
+
+impl Attempt {
+    fn taken(&self) -> Money {
+        Money::new(self.taken_minor, self.amount.currency())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -284,12 +293,22 @@ impl GatewayBooks {
             let n = m.entry(line.channel.clone()).or_default();
             *n = n.saturating_add(line.amount.minor());
         };
-        let fresh =
-            || Attempt { channel: line.channel.clone(), amount: line.amount, captured: false, closed: false };
+        let fresh = || Attempt {
+            channel: line.channel.clone(),
+            amount: line.amount,
+            captured: false,
+            taken_minor: 0,
+            back_minor: 0,
+            closed: false,
+        };
+        let take = |a: &mut Attempt| {
+            a.captured = true;
+            a.taken_minor = a.taken_minor.saturating_add(line.amount.minor());
+        };
         let mut moved = false;
         match line.op.as_str() {
             "charge" => {
-                self.attempts.entry(at).or_insert_with(fresh).captured = true;
+                take(self.attempts.entry(at).or_insert_with(fresh));
                 add(&mut self.captured);
                 moved = true;
             }
@@ -297,11 +316,14 @@ impl GatewayBooks {
                 self.attempts.entry(at).or_insert_with(fresh);
             }
             "capture" => {
-                self.attempts.entry(at).or_insert_with(fresh).captured = true;
+                take(self.attempts.entry(at).or_insert_with(fresh));
                 add(&mut self.captured);
                 moved = true;
             }
             "refund" => {
+                if let Some(a) = self.attempts.get_mut(&at) {
+                    a.back_minor = a.back_minor.saturating_add(line.amount.minor());
+                }
                 add(&mut self.refunded);
                 moved = true;
             }
@@ -397,7 +419,7 @@ impl PaymentGateway for SandboxGateway {
         let at = (ticket.order.to_string(), ticket.instance);
         match self.run(ticket, "inquire", |b| Ok(b.attempts.get(&at).cloned())) {
             Ok(None) => Reply::Done(NotThere.into()),
-            Ok(Some(a)) if a.captured => Reply::Done(paid(ticket, &a.channel, a.amount).into()),
+            Ok(Some(a)) if a.captured => Reply::Done(paid(ticket, &a.channel, a.taken()).into()),
             Ok(Some(a)) if a.closed => Reply::Done(Gone.into()),
             Ok(Some(_)) if inquire.held => Reply::Done(StillHeld.into()),
             Ok(Some(a)) => Reply::Done(authorised(ticket, &a.channel, a.amount).into()),
@@ -416,7 +438,7 @@ impl PaymentGateway for SandboxGateway {
             Ok(None)
         });
         match done {
-            Ok(Some(a)) => Reply::Done(paid(ticket, &a.channel, a.amount).into()),
+            Ok(Some(a)) => Reply::Done(paid(ticket, &a.channel, a.taken()).into()),
             Ok(None) => Reply::Done(Gone.into()),
             Err(other) => other.reply(crate::stage::payment::CloseRefused { code: "refused".to_owned() }),
         }
@@ -456,7 +478,7 @@ impl PaymentGateway for SandboxGateway {
             Ok(None)
         });
         match done {
-            Ok(Some(a)) => Reply::Done(paid(ticket, &a.channel, a.amount).into()),
+            Ok(Some(a)) => Reply::Done(paid(ticket, &a.channel, a.taken()).into()),
             Ok(None) => Reply::Done(HoldReleased.into()),
             Err(other) => other.reply(VoidRefused { code: "refused".to_owned() }),
         }
@@ -468,7 +490,8 @@ impl PaymentGateway for SandboxGateway {
                 return Ok(held.amount == refund.amount);
             }
             let at = (ticket.order.to_string(), refund.attempt);
-            if !b.attempts.get(&at).is_some_and(|a| a.captured) {
+            let left = b.attempts.get(&at).map_or(0, |a| a.taken_minor.saturating_sub(a.back_minor));
+            if refund.amount.minor() > left {
                 return Ok(false);
             }
             let mut line = GatewayBooks::line("refund", ticket, &refund.channel, refund.amount);
@@ -556,23 +579,34 @@ impl SandboxInventory {
         lock(&self.books).short.insert(order.to_owned());
     }
 
-    /// Reserve, consume and release beyond one per parcel.
+    /// Units set aside again without having been given back, and taken out more than once: operations beyond one per
+    /// parcel and reservation.
     #[must_use]
     pub fn duplicate_effects(&self) -> u64 {
-        lock(&self.books).counts.values().map(|n| n.saturating_sub(1)).sum()
+        let b = lock(&self.books);
+        let parcels: BTreeSet<(&String, Key)> =
+            b.counts.keys().map(|(order, parcel, _)| (order, *parcel)).collect();
+        let doubled = parcels.into_iter().map(|(order, parcel)| {
+            let of = |op: &str| b.counts.get(&(order.clone(), parcel, op.to_owned())).copied().unwrap_or(0);
+            // Set aside anew after it was given back is no double.
+            let reserved = of("reserve").saturating_sub(of("unreserve").saturating_add(1));
+            reserved.saturating_add(of("consume").saturating_sub(1))
+        });
+        doubled.sum()
     }
 
     /// How many parcels hold a reservation that was neither consumed nor given back.
     #[must_use]
     pub fn reserved(&self) -> usize {
         let b = lock(&self.books);
-        let has = |order: &str, parcel: Key, op: &str| {
-            b.counts.contains_key(&(order.to_owned(), parcel, op.to_owned()))
+        let of = |order: &str, parcel: Key, op: &str| {
+            b.counts.get(&(order.to_owned(), parcel, op.to_owned())).copied().unwrap_or(0)
         };
         b.counts
             .keys()
             .filter(|(order, parcel, op)| {
-                op == "reserve" && !has(order, *parcel, "consume") && !has(order, *parcel, "unreserve")
+                let gone = of(order, *parcel, "consume").saturating_add(of(order, *parcel, "unreserve"));
+                op == "reserve" && of(order, *parcel, "reserve") > gone
             })
             .count()
     }

@@ -19,7 +19,7 @@ crate::machine! {
     /// One try to take money on one channel (section 2.2 of the order domain).
     ///
     /// Ranks: 0 a local guess, 1 not final, 2 final and negative, 3 authorised, 4 captured, 5 captured and lost again.
-    pub mod attempt = "payment.attempt" v 4;
+    pub mod attempt = "payment.attempt" v 5;
     policy PaymentPolicy;
     hears Cancelling, GivesBack, Approved<ToCapture>;
     yields Funded, Collected;
@@ -115,7 +115,7 @@ crate::machine! {
         Capturing      + CaptureGaveUp  => Authorized | Voiding | CaptureUnknown / Void;
         Capturing      + AnswerDue      => CaptureUnknown;
         CaptureUnknown + AskAgain       => CaptureUnknown / Inquire;
-        CaptureUnknown + StillHeld      => Authorized | Voiding / Void;
+        CaptureUnknown + StillHeld      => Capturing | Authorized | Voiding / Capture, Void;
         Voiding        + AnswerDue      => Voiding / Void;
         Voiding        + VoidRefused    => Voiding / Inquire;
         Negative       + Authorised     => Voiding / Void !! P1;
@@ -366,7 +366,7 @@ data! {
 }
 
 /// What is left of an authorisation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// Minor units authorised.
     pub authorized_minor: i64,
@@ -379,6 +379,22 @@ pub struct Held {
     /// When the channel took what is captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// Minor units that the newest capture asks for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub asking_minor: i64,
+    /// How often the newest capture was sent again after it had never arrived.
+    #[serde(default, skip_serializing_if = "none")]
+    pub repeats: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn none(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Held {
@@ -776,7 +792,7 @@ where
 }
 
 fn held(e: &Authorised, until: Timestamp) -> Held {
-    Held { authorized_minor: e.amount.minor(), captured_minor: 0, captures: 0, until, at: None }
+    Held { authorized_minor: e.amount.minor(), until, ..Held::default() }
 }
 
 impl On<Authorised> for Early {
@@ -878,7 +894,8 @@ where
         hold.captures,
         Capture { channel: what.channel.clone(), reference: what.reference.clone(), amount },
     );
-    let hold = Held { captures: hold.captures.saturating_add(1), ..hold.clone() };
+    let captures = hold.captures.saturating_add(1);
+    let hold = Held { captures, asking_minor: amount_minor, repeats: 0, ..hold.clone() };
     until(cx.after_ms(cx.policy().answer_ms), Capturing { what: what.clone(), hold })
 }
 
@@ -1089,8 +1106,25 @@ impl On<AskAgain> for CaptureUnknown {
         until(cx.after_ms(wait), CaptureUnknown { asked, ..self.clone() })
     }
 }
+/// How often a capture that never arrived is sent again before a person hears of it.
+const CAPTURE_REPEATS: u32 = 3;
+
 impl On<StillHeld> for CaptureUnknown {
     fn on(&self, _: &StillHeld, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let hold = &self.hold;
+        let wanted = wanted(cx) && may_capture(cx) && hold.asking_minor > 0;
+        if wanted && hold.repeats < CAPTURE_REPEATS {
+            // Whoever asked for the money still wants it. The same operation under the same key: should the first call
+            // arrive after all, it is captured once.
+            let amount = Money::new(hold.asking_minor, cx.order().total().currency());
+            let (channel, reference) = (self.what.channel.clone(), self.what.reference.clone());
+            cx.want_nth(hold.captures.saturating_sub(1), Capture { channel, reference, amount });
+            let hold = Held { repeats: hold.repeats.saturating_add(1), ..hold.clone() };
+            return until(cx.after_ms(cx.policy().answer_ms), Capturing { what: self.what.clone(), hold });
+        }
+        if wanted {
+            cx.hold("capture_lost", "the channel holds the money and takes none of it");
+        }
         uncaptured(&self.what, &self.hold, cx)
     }
 }

@@ -1,9 +1,14 @@
 //! Stories with their exact ends: told plainly, twice over, and with the process ended after each commit.
 
-use consign::pipeline::lifecycle::{Cancel, lifecycle};
-use consign::stage::dispatch::{CameBack, HandOver, TurnedBack, parcel};
+use consign::id::Key;
+use consign::machine::Call;
+use consign::pipeline::Physical;
+use consign::pipeline::lifecycle::{Amend, Cancel, lifecycle};
+use consign::stage::dispatch::{CameBack, HandOver, Pack, TurnedBack, parcel};
+use consign::stage::payment::{CaptureMode, FundsPolicy, Start, attempt};
+use consign::stage::review::{Approve, Claim, case};
 
-use super::journey::{cancel, start};
+use super::journey::{cancel, delivered, start};
 use super::support::{DAY, HOUR, World, agent, carla, draft, packs_itself};
 use super::tricky::{Step, Story};
 
@@ -35,4 +40,79 @@ fn a_parcel_that_nobody_takes_comes_back_and_the_shop_cancels_and_refunds() {
     assert_eq!(end.balances, "");
     assert_eq!(end.moved, (5_000, 5_000));
     assert_eq!(end.gateway.duplicate_effects, 0);
+}
+
+/// A reviewer claims the case and lets it pass.
+fn passes(who: &'static str, claim: &'static str, approve: &'static str) -> [Step; 2] {
+    [
+        Step::ask(&agent(who), claim, case::M::command(1, Claim::default())),
+        Step::ask_of(&agent(who), approve, |view| {
+            let token = match view.state::<case::M>(1) {
+                Some(case::State::Claimed(s)) => s.lease.token,
+                _ => 0,
+            };
+            case::M::command(1, Approve { token })
+        }),
+    ]
+}
+
+/// The order with one line at this price.
+fn at_price(minor: i64) -> Call {
+    let draft = draft("o-1", &[minor], &[("card", minor)]);
+    lifecycle::M::command(1, Amend { draft })
+}
+
+#[test]
+fn t26_an_order_that_is_amended_to_more_is_reviewed_again_and_what_is_missing_is_paid_by_a_new_attempt() {
+    let again = Start { tender: Key(1), channel: None, method: String::new() };
+    let mut steps = vec![Step::Place, Step::ask(&carla(), "pay", start(1)), Step::Pass(HOUR), Step::PayAgain];
+    steps.extend(passes("anna", "claim-1", "approve-1"));
+    steps.extend([
+        Step::ask(&agent("olga"), "amend", at_price(25_000)),
+        // The approval was for another order, and not all of it is paid.
+        Step::refused(&agent("wim"), "takes no Pack", parcel::M::command(1, Pack)),
+        Step::ask(&carla(), "pay-more", attempt::M::command(21, again)),
+        Step::Pass(HOUR),
+        Step::PayAgain,
+    ]);
+    steps.extend(passes("ben", "claim-2", "approve-2"));
+    steps.extend([
+        Step::Pass(HOUR),
+        Step::ask(&agent("wim"), "pack", parcel::M::command(1, Pack)),
+        Step::ask(&agent("wim"), "out", parcel::M::command(1, HandOver)),
+        Step::Hear("home", delivered(1)),
+        Step::Pass(DAY),
+    ]);
+    let order = draft("o-1", &[20_000], &[("card", 20_000)]);
+    let end = Story::new(|disk| World::new(disk, Physical::default()), order, steps).told();
+    assert_eq!(end.phase, "completed");
+    assert_eq!(end.balances, "psp:card 25000, earned -25000");
+    assert_eq!(end.moved, (25_000, 0));
+    assert_eq!(end.gateway.duplicate_effects, 0);
+}
+
+#[test]
+fn t26_an_order_that_is_amended_to_less_captures_less_and_releases_the_rest() {
+    let later = || {
+        let mut policy = Physical::default();
+        policy.payment.capture = CaptureMode::Later;
+        policy.payment.funds = FundsPolicy::RequireAuthorized;
+        policy
+    };
+    let mut steps = vec![Step::Place, Step::ask(&carla(), "pay", start(1)), Step::Pass(HOUR), Step::PayAgain];
+    steps.extend(passes("anna", "claim-1", "approve-1"));
+    steps.push(Step::ask(&agent("olga"), "amend", at_price(15_000)));
+    steps.extend(passes("ben", "claim-2", "approve-2"));
+    steps.extend([
+        Step::ask(&agent("wim"), "pack", parcel::M::command(1, Pack)),
+        Step::Pass(HOUR),
+        Step::ask(&agent("wim"), "out", parcel::M::command(1, HandOver)),
+        Step::Hear("home", delivered(1)),
+        Step::Pass(DAY),
+    ]);
+    let order = draft("o-1", &[20_000], &[("card", 20_000)]);
+    let end = Story::new(move |disk| World::new(disk, later()), order, steps).told();
+    assert_eq!(end.phase, "completed");
+    assert_eq!(end.balances, "psp:card 15000, earned -15000", "the hold of 200.00 is gone");
+    assert_eq!(end.moved, (15_000, 0));
 }

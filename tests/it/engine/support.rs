@@ -558,9 +558,16 @@ impl Shop {
     pub(crate) async fn show(&self, order: &str) -> String {
         let Some(view) = self.seen(order).await else { return "no such order".into() };
         let p = &view.progress;
+        let entries = self.life.disk.journal(&key(order), 1, usize::MAX >> 1).await.unwrap_or_default();
+        let told: Vec<String> = entries
+            .iter()
+            .filter_map(|e| read_entry(&e.body).ok())
+            .map(|e| format!("{} {:?} {:?}", e.kind, e.input.map(|i| i.0), e.states))
+            .collect();
         let wanted: Vec<_> = p.wanted.iter().map(|w| format!("{} {}", w.name, w.key)).collect();
         format!(
-            "{order} {}: {:?}\nwanted {wanted:?}\nholds {:?}\nbooks {:?}\noutside {:?}",
+            "{}\n{order} {}: {:?}\nwanted {wanted:?}\nholds {:?}\nbooks {:?}\noutside {:?}",
+            told.join("\n"),
             view.phase(),
             view.instances(),
             p.holds,

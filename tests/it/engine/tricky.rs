@@ -235,19 +235,20 @@ impl Story {
     }
 
     async fn pay_again(&self, shop: &Shop) -> bool {
-        let tenders = u32::try_from(self.order.tenders.len()).unwrap();
-        for tender in 1..=tenders {
-            let Some(view) = shop.seen("o-1").await else { return false };
-            let unpaid = matches!(
-                view.state::<attempt::M>(tender),
-                Some(attempt::State::NotSent(_) | attempt::State::Closed(_))
-            );
-            if !unpaid || view.state::<attempt::M>(tender + 10).is_some() {
+        let Some(view) = shop.seen("o-1").await else { return false };
+        let attempts = view.instances().into_iter().filter(|i| i.0 == "payment.attempt").map(|i| i.1);
+        for Key(at) in attempts {
+            let tender = match view.state::<attempt::M>(at) {
+                Some(attempt::State::NotSent(s)) => s.what.tender,
+                Some(attempt::State::Closed(s)) => s.what.tender,
+                _ => continue,
+            };
+            let again = at + 10;
+            if view.state::<attempt::M>(again).is_some() {
                 continue;
             }
-            let again = Start { tender: Key(tender), channel: None, method: String::new() };
-            let call = attempt::M::command(tender + 10, again);
-            match shop.command("o-1", &carla(), &format!("pay-again-{tender}"), call).await {
+            let call = attempt::M::command(again, Start { tender, channel: None, method: String::new() });
+            match shop.command("o-1", &carla(), &format!("pay-again-{again}"), call).await {
                 Ok(_) => {}
                 Err(CommandError::Refused(why)) => panic!("refused: {why}\n{}", shop.show("o-1").await),
                 Err(_) => return false,

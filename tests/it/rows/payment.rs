@@ -994,7 +994,26 @@ fn secured() -> Vec<Case> {
         },
         |s| s.done("Inquire", StillHeld),
         "
+            payment.attempt 1: CaptureUnknown + StillHeld -> Capturing
+            wants Capture 1 #0 amount=50.00 EUR channel=card reference=r1
+        ",
+    ));
+    all.push(case(
+        "a capture never arrives, however often it is sent",
+        || {
+            let mut s = reach("CaptureUnknown");
+            for _ in 0..3 {
+                s.due("payment.attempt", 1, "AskAgain");
+                s.done("Inquire", StillHeld);
+                s.lost("Capture");
+            }
+            s.due("payment.attempt", 1, "AskAgain");
+            s
+        },
+        |s| s.done("Inquire", StillHeld),
+        "
             payment.attempt 1: CaptureUnknown + StillHeld -> Authorized
+            holds capture_lost
         ",
     ));
     all.push(case(
