@@ -15,7 +15,7 @@ use crate::stage::{data, plain};
 
 crate::machine! {
     /// The lifecycle of an order (section 2.10 of the order domain).
-    pub mod lifecycle = "order.life" v 4;
+    pub mod lifecycle = "order.life" v 5;
     policy LifePolicy;
     hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>, Approved<ToActivate>;
     yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished, Unserved;
@@ -116,11 +116,23 @@ data! {
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Out, with nothing left.
-    Cancelled { /** Why. */ cause: Cause, /** In words. */ reason: String }
+    Cancelled {
+        /** Why. */ cause: Cause,
+        /** In words. */ reason: String,
+        /** Minor units of the price that are not due any more. */
+        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+    }
     /// Turned down by review, with nothing left.
-    Rejected { /** In words. */ reason: String }
+    Rejected {
+        /** In words. */ reason: String,
+        /** Minor units of the price that are not due any more. */
+        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+    }
     /// Not paid in time, with nothing left.
-    Expired { }
+    Expired {
+        /** Minor units of the price that are not due any more. */
+        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+    }
     /// Served and settled.
     Completed {
         /** Whether the rest of it was called off. */
@@ -129,7 +141,10 @@ data! {
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Served and settled, and the time for returns and disputes is over.
-    Closed { }
+    Closed {
+        /** Minor units of the price that are not due any more. */
+        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+    }
 
     /// Puts another document in the place of the order's own: the same order in the same currency. Approvals were given
     /// to the old one, and are given anew; what is missing is paid by new attempts, what is too much goes back. Refused
@@ -223,8 +238,10 @@ pub fn waived_minor(state: &State) -> i64 {
         State::Placed(s) => s.waived_minor,
         State::Cancelling(s) => s.waived_minor,
         State::Completed(s) => s.waived_minor,
-        // Nothing is due of an order that is over.
-        State::Cancelled(_) | State::Rejected(_) | State::Expired(_) | State::Closed(_) => 0,
+        State::Cancelled(s) => s.waived_minor,
+        State::Rejected(s) => s.waived_minor,
+        State::Expired(s) => s.waived_minor,
+        State::Closed(s) => s.waived_minor,
     }
 }
 
@@ -405,11 +422,12 @@ impl Decide<RequestReturn> for Cancelling {
 }
 impl On<Cleared> for Cancelling {
     fn on(&self, _: &Cleared, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let waived_minor = self.waived_minor;
         match self.cause {
-            Cause::Expired => to(Expired {}),
-            Cause::Rejected => to(Rejected { reason: self.reason.clone() }),
+            Cause::Expired => to(Expired { waived_minor }),
+            Cause::Rejected => to(Rejected { reason: self.reason.clone(), waived_minor }),
             Cause::Asked | Cause::Unfillable | Cause::Returned => {
-                to(Cancelled { cause: self.cause.clone(), reason: self.reason.clone() })
+                to(Cancelled { cause: self.cause.clone(), reason: self.reason.clone(), waived_minor })
             }
         }
     }
@@ -423,7 +441,7 @@ impl On<Watch> for Cancelling {
 impl On<WindowDue> for Completed {
     fn on(&self, _: &WindowDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         if cx.books().is_clear() && cx.standing().open_besides("order") == 0 {
-            to(Closed {})
+            to(Closed { waived_minor: self.waived_minor })
         } else {
             completed(self.stopped, cx)
         }
