@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{Notify, oneshot};
 
-use super::env::{Busy, within};
+use super::env::{Busy, within_idle};
 use super::error::{CommandError, DeliverError, EngineError, PlaceError};
 use super::inner::Inner;
 use super::observe;
@@ -781,11 +781,12 @@ impl OrderTask {
             let ticket = Ticket { order, place, instance: w.key, key, attempt: w.attempt, now };
             let deadline = wired.lane.limits.deadline;
             let call = observe::adapter(&w.name, &ticket, wired.handler.call(value, ticket.clone()));
-            let call = within(&*inner.env, now.saturating_add(deadline), call);
-            let end = match AssertUnwindSafe(call).catch_unwind().await {
-                Ok(Some(reply)) => CallEnd::Said(reply),
-                Ok(None) => CallEnd::Late(deadline),
-                Err(_) => CallEnd::Panicked,
+            let call = AssertUnwindSafe(call).catch_unwind();
+            let (ended, busy) = within_idle(&*inner.env, now.saturating_add(deadline), call, busy).await;
+            let end = match ended {
+                Some(Ok(reply)) => CallEnd::Said(reply),
+                None => CallEnd::Late(deadline),
+                Some(Err(_)) => CallEnd::Panicked,
             };
             match &end {
                 CallEnd::Said(Reply::Done(_) | Reply::Declined(_) | Reply::Later(_)) => wired.lane.worked(),

@@ -100,6 +100,27 @@ impl Env for TokioEnv {
     }
 }
 
+/// Runs `call`, at most until `at`. While it waits, nothing of ours is under way: a virtual clock may move.
+pub(super) async fn within_idle<T>(
+    env: &dyn Env,
+    at: Timestamp,
+    call: impl Future<Output = T>,
+    busy: Busy,
+) -> (Option<T>, Busy) {
+    let mut call = std::pin::pin!(call);
+    if let std::task::Poll::Ready(value) = futures::poll!(call.as_mut()) {
+        return (Some(value), busy);
+    }
+    let sleep = env.sleep_until(at);
+    drop(busy);
+    let ended = futures::future::select(call, sleep).await;
+    let busy = env.busy();
+    match ended {
+        futures::future::Either::Left((value, _)) => (Some(value), busy),
+        futures::future::Either::Right(((), _)) => (None, busy),
+    }
+}
+
 /// Runs `call`, at most until `at`.
 pub(super) async fn within<T>(env: &dyn Env, at: Timestamp, call: impl Future<Output = T>) -> Option<T> {
     let mut call = std::pin::pin!(call);

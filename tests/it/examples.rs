@@ -227,6 +227,25 @@ fn the_real_order_book_gives_its_figures_to_the_cent() {
 }
 
 #[test]
+fn a_file_that_another_process_has_is_told_and_left_as_it_is() {
+    let place = Place::new("locked");
+    let path = place.0.join("orders.db");
+    // This process has the file; the example is another one.
+    let held = consign::store::SqliteStore::open(&path).unwrap();
+    for args in [vec!["--json"], vec!["--report", "--json"]] {
+        let store = place.store();
+        let args: Vec<&str> = args.into_iter().chain(["--store", store.as_str()]).collect();
+        let out = run("replay", &args);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success(), "{args:?} succeeded");
+        assert!(said.contains("in use by another writer"), "{args:?}: {said}");
+        assert!(out.stdout.is_empty(), "{args:?}");
+    }
+    drop(held);
+    expect_sample(&figures(&["--store", &place.store(), "--json"]));
+}
+
+#[test]
 fn a_missing_folder_a_missing_file_and_an_unknown_option_are_told_plainly() {
     let cases: &[(&[&str], &str)] = &[
         (&["--data", "no/such/folder", "--store", "memory"], "no/such/folder"),

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use consign::clock::Timestamp;
-use consign::engine::{Budget, CommandError, Delivered, Engine, LaneLimits, PlaceError};
+use consign::engine::{Budget, CommandError, Delivered, Engine, Env as _, LaneLimits, PlaceError};
+use consign::gateway::{Handler, PaymentGateway as _, Repeats, Ticket};
+use consign::machine::{Effect, Reply};
 use consign::pipeline::Disposition;
 use consign::stage::dispatch::{Accepted, HandOver, parcel};
-use consign::stage::payment::attempt;
-use consign::store::{Position, Store as _};
-use consign::testing::{Fault, FaultPlan, SandboxNotifier};
+use consign::stage::payment::{Charge, attempt};
+use consign::store::{MemoryStore, Position, Store as _};
+use consign::testing::{Fault, FaultPlan, SandboxGateway, SandboxNotifier, VirtualEnv};
 
 use super::journey::{delivered, start};
 use super::support::{
@@ -282,4 +285,67 @@ fn an_order_is_found_by_the_reference_that_the_channel_gave_it() {
     run(references(Disk::memory()));
     let folder = Folder::new("references");
     run(references(Disk::file(&folder.file("orders.db"))));
+}
+
+/// A channel that carries a charge out and answers when nobody waits any more.
+struct Slow {
+    gateway: Arc<SandboxGateway>,
+    env: VirtualEnv,
+}
+
+#[async_trait]
+impl Handler<Charge> for Slow {
+    fn repeats(&self) -> Repeats {
+        Repeats::Lookup { settle: Duration::ZERO }
+    }
+
+    async fn call(
+        &self,
+        charge: Charge,
+        ticket: &Ticket,
+    ) -> Reply<<Charge as Effect>::Done, <Charge as Effect>::Declined> {
+        let answer = self.gateway.charge(charge, ticket).await;
+        match ticket.order.order.as_str() {
+            // Never.
+            "o-2" => std::future::pending().await,
+            _ => self.env.sleep_until(ticket.now.saturating_add(Duration::from_secs(60))).await,
+        }
+        answer
+    }
+}
+
+#[test]
+fn a_call_that_runs_into_its_deadline_is_unknown_and_resolved_by_inquiry() {
+    run(async {
+        let world = World::new(Disk::memory(), packs_itself());
+        let env = VirtualEnv::new(Timestamp::from_millis(MORNING), 7);
+        let life = super::support::Life::new(Arc::new(MemoryStore::new()), true);
+        let slow = Slow { gateway: world.gateway.clone(), env: env.clone() };
+        let limits = LaneLimits { deadline: Duration::from_secs(5), ..LaneLimits::default() };
+        let wiring = world.wiring().effect_in::<Charge>("slow", slow).lane("slow", limits);
+        let engine = wiring.store(life.clone()).env(Arc::new(env.clone())).start().await.unwrap();
+        let shop = Shop { world, env, engine, life };
+        for order in ["o-1", "o-2"] {
+            placed(&shop, order).await;
+            shop.asks(order, &carla(), start(1)).await;
+        }
+        let state = async |order: &str| {
+            let view = shop.order(order).await;
+            view.instances().iter().find(|i| i.0 == "payment.attempt").map(|i| i.2).unwrap()
+        };
+        shop.pass(4 * SECOND).await;
+        assert_eq!((state("o-1").await, state("o-2").await), ("Sending", "Sending"));
+        shop.pass(2 * SECOND).await;
+        assert_eq!(
+            (state("o-1").await, state("o-2").await),
+            ("Unknown", "Unknown"),
+            "late is never a decline"
+        );
+        shop.pass(5 * MINUTE).await;
+        for order in ["o-1", "o-2"] {
+            assert_eq!(state(order).await, "Captured", "{}", shop.show(order).await);
+            assert_eq!(shop.world.gateway.moved(&key(order)), (5_000, 0));
+        }
+        assert_eq!(shop.world.gateway.totals().duplicate_effects, 0);
+    });
 }
