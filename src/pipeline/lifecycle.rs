@@ -440,11 +440,17 @@ impl On<Watch> for Cancelling {
 }
 impl On<WindowDue> for Completed {
     fn on(&self, _: &WindowDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        if cx.books().is_clear() && cx.standing().open_besides("order") == 0 {
-            to(Closed { waived_minor: self.waived_minor })
-        } else {
-            completed(self.stopped, cx)
+        let open = cx.standing().open_besides("order");
+        let clear = cx.books().is_clear();
+        if clear && open == 0 {
+            return to(Closed { waived_minor: self.waived_minor });
         }
+        // Nothing is under way that could settle it: without a person it would stay so for ever.
+        if !clear && open == 0 {
+            let (owed, nobody) = (cx.books().owed(), cx.books().suspense());
+            cx.hold("unsettled", format!("{owed} are owed to the customer, {nobody} belong to nobody"));
+        }
+        completed(self.stopped, cx)
     }
 }
 

@@ -264,6 +264,8 @@ fn t9_a_capture_that_fails_after_completion_can_be_paid_again() {
     s.release_holds();
     s.due("order.life", 1, "WindowDue");
     assert_eq!((s.life(), s.balances().as_str()), ("Completed", "cust 5000, earned -5000"));
+    assert_eq!(s.holds(), ["unsettled"]);
+    s.release_holds();
     s.asks(payment::start_again(2, 1));
     s.done("Charge", payment::paid_on("card", "r2", 5000));
     s.due("order.life", 1, "WindowDue");

@@ -320,5 +320,20 @@ pub(super) fn cases() -> Vec<Case> {
             order.life 1: Completed + WindowDue -> Completed
         ",
         ),
+        case(
+            "the time for returns is over, and a refund failed",
+            || {
+                let mut s = reach("Completed");
+                s.asks(refund::request(1, 1000));
+                s.declined("SendBack", refund::declined());
+                s.release_holds();
+                s
+            },
+            |s| s.due("order.life", 1, "WindowDue"),
+            "
+            order.life 1: Completed + WindowDue -> Completed
+            holds unsettled
+        ",
+        ),
     ]
 }
