@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::gateway::{Repeats, Ticket};
 use crate::id::{Actor, OrderKey};
 use crate::journal::{Desk, Kept};
-use crate::machine::{Call, Mode, Reply, Told};
+use crate::machine::{Again, Call, Mode, Reply, Told};
 use crate::order::Order;
 use crate::pipeline::{
     Decision, Disposition, EffectAnswer, Event, EventKind, Outstanding, Progress, Refused, Unplaced,
@@ -99,6 +99,8 @@ enum CallEnd {
     Said(Reply<Told, Told>),
     Late(Duration),
     Panicked,
+    /// It was not made: it may have been carried out already, and nothing keeps it from being so twice.
+    Kept(String),
 }
 
 /// Why an input was not applied.
@@ -514,7 +516,9 @@ impl OrderTask {
             }
             self.inner.counters.interrupted.fetch_add(1, Ordering::Relaxed);
             match w.mode {
-                Mode::Read | Mode::Repeat => self.begin(&w),
+                Mode::Read => self.begin(&w),
+                // The call may have gone out before the process ended.
+                Mode::Repeat => self.begin(&Arc::new(Outstanding { sent: true, ..(*w).clone() })),
                 Mode::Once => {
                     let answer = EffectAnswer::Unknown("the process ended while it was under way".to_owned());
                     self.answer(w.id, answer).await;
@@ -775,8 +779,12 @@ impl OrderTask {
                     }
                 }
             };
-            inner.counters.calls.fetch_add(1, Ordering::Relaxed);
             let now = inner.env.now();
+            let repeats = wired.handler.repeats();
+            if let Err(why) = may_send(&w, repeats, now) {
+                return Called { end: CallEnd::Kept(why), wanted: w, repeats: Some(repeats), busy };
+            }
+            inner.counters.calls.fetch_add(1, Ordering::Relaxed);
             let (place, _) = pipeline.placed(w.place);
             let ticket = Ticket { order, place, instance: w.key, key, attempt: w.attempt, now };
             let deadline = wired.lane.limits.deadline;
@@ -793,10 +801,10 @@ impl OrderTask {
                 CallEnd::Said(Reply::NotSent(_) | Reply::Unknown(_))
                 | CallEnd::Late(_)
                 | CallEnd::Panicked => wired.lane.failed(inner.env.now()),
+                CallEnd::Kept(_) => {}
             }
             drop(permit);
-            let repeats = Some(wired.handler.repeats());
-            Called { end, wanted: w, repeats, busy }
+            Called { end, wanted: w, repeats: Some(repeats), busy }
         }));
     }
 
@@ -823,6 +831,7 @@ impl OrderTask {
             CallEnd::Said(Reply::NotSent(_)) if more => Err((again(), false)),
             CallEnd::Said(Reply::NotSent(why)) => Ok(EffectAnswer::Exhausted { sent: w.sent, why }),
             CallEnd::Said(Reply::Unknown(why)) => lost(why),
+            CallEnd::Kept(why) => Ok(EffectAnswer::Exhausted { sent: true, why }),
             CallEnd::Late(deadline) => lost(format!("no answer within {} ms", deadline.as_millis())),
             CallEnd::Panicked => {
                 panicked = true;
@@ -846,6 +855,24 @@ impl OrderTask {
         let kind = EventKind::Answer { effect, answer };
         self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
         self.take_turns().await;
+    }
+}
+
+/// Whether an operation may be sent now: an earlier attempt of it may have been carried out.
+fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp) -> Result<(), String> {
+    if !w.sent || w.mode == Mode::Read || w.again == Again::Harmless {
+        return Ok(());
+    }
+    let age = now.since(w.since);
+    let missing = w.again == Again::Missing;
+    match repeats {
+        Repeats::Idempotent { key_ttl } if missing || age < key_ttl => Ok(()),
+        Repeats::Idempotent { key_ttl } => {
+            Err(format!("its key is kept for {} s, and is {} s old", key_ttl.as_secs(), age.as_secs()))
+        }
+        Repeats::Lookup { settle } if missing && age >= settle => Ok(()),
+        Repeats::Lookup { .. } => Err("keys mean nothing, and no inquiry has cleared it".to_owned()),
+        Repeats::AtMostOnce => Err("it is tried at most once".to_owned()),
     }
 }
 

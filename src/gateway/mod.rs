@@ -51,16 +51,19 @@ pub struct Ticket {
     pub now: Timestamp,
 }
 
-/// What an adapter promises about sending the same key again.
+/// What an adapter promises about sending the same key again. It decides whether an operation that may have been
+/// carried out already is sent once more; where it may not, its machine goes on asking, and at last calls a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repeats {
-    /// The same key moves the outside at most once, for this long after the first call.
+    /// The same key moves the outside at most once, for this long after the operation was first wanted. After that it
+    /// is sent again only when the outside says that it does not have it.
     Idempotent {
         /// How long the outside keeps keys.
         key_ttl: Duration,
     },
-    /// Keys mean nothing, and an inquiry finds what happened once it has had time to settle.
+    /// Keys mean nothing, and an inquiry finds what happened once it has had time to settle. An operation is sent again
+    /// only after that, when inquiries say that it is not there.
     Lookup {
         /// How long a call may be invisible to an inquiry.
         settle: Duration,

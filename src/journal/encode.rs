@@ -10,7 +10,7 @@ use super::read::JournalError;
 use crate::id::Key;
 use crate::ledger::{Posting, Source};
 use crate::machine::{CodecError, Instance};
-use crate::pipeline::{Decision, EntryRecord, HeldPolicy, IndexMove, Outstanding, Pipeline, Progress};
+use crate::pipeline::{Decision, Doubt, EntryRecord, HeldPolicy, IndexMove, Outstanding, Pipeline, Progress};
 use crate::store::{Batch, Bytes, Columns, Entry, Hash, IndexChange, Owner};
 
 /// Encodes the decisions of one pipeline. Holds what is the same for every order: names, and the policies that new
@@ -150,7 +150,15 @@ impl Json {
             Some(at) => self.int(at.millis().into()),
             None => self.raw("null"),
         };
+        self.raw(",").int(w.since.millis().into()).raw(",").int(w.again.code().into());
         self.raw(",").raw(&w.saved).raw("]");
+    }
+
+    fn doubt(&mut self, pipeline: &Pipeline, d: &Doubt) {
+        let (name, graph) = pipeline.placed(d.place);
+        let effect = graph.effects.get(usize::from(d.effect)).map_or("?", |spec| spec.name);
+        self.raw("[").text(name).raw(",").int(d.key.0.into()).raw(",").text(effect);
+        self.raw(",").int(d.nth.into()).raw(",").int(d.since.millis().into()).raw("]");
     }
 }
 
@@ -220,6 +228,9 @@ impl Desk {
         }
         j.raw("],\"b\":").list(p.books.sums(), |j, s| j.posting(&s));
         j.raw(",\"w\":").list(p.wanted.iter(), |j, w| j.wanted(&self.pipeline, w));
+        if !p.doubts.is_empty() {
+            j.raw(",\"l\":").list(p.doubts.iter(), |j, d| j.doubt(&self.pipeline, d));
+        }
         j.raw(",\"h\":").list(p.holds.iter(), |j, h| {
             j.raw("[").int(h.id.into()).raw(",").text(&h.code).raw(",").text(&h.detail);
             j.raw(",").int(h.at.millis().into()).raw("]");
@@ -265,6 +276,9 @@ impl Desk {
             j.raw(",\"x\":").list(e.settled.iter(), |j, id| {
                 j.int((*id).into());
             });
+        }
+        if let Some(doubts) = &e.doubts {
+            j.raw(",\"l\":").list(doubts.iter(), |j, d| j.doubt(&self.pipeline, d));
         }
         if !e.holds.is_empty() {
             j.raw(",\"h\":").list(e.holds.iter(), |j, h| {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use super::FORMAT;
 use super::encode::{Json, chain, hash};
 use super::read::{JournalError, parse};
-use super::record::{RawDocument, RawEntry, RawHold, RawInstance, RawPosting, RawProgress, RawWanted};
+use super::record::{
+    RawDocument, RawDoubt, RawEntry, RawHold, RawInstance, RawPosting, RawProgress, RawWanted,
+};
 use crate::store::{Entry, Hash, Stored};
 
 /// Where a journal does not hang together.
@@ -110,6 +112,7 @@ struct Folded<'a> {
     instances: Vec<RawInstance<'a>>,
     sums: BTreeMap<(u32, u32, Option<Cow<'a, str>>), RawPosting<'a>>,
     wanted: Vec<RawWanted<'a>>,
+    doubts: Vec<RawDoubt<'a>>,
     holds: Vec<RawHold<'a>>,
     effects: u64,
     holds_set: u32,
@@ -161,6 +164,9 @@ impl<'a> Folded<'a> {
                 None => self.wanted.push(w),
             }
         }
+        if let Some(doubts) = e.l {
+            self.doubts = doubts;
+        }
         for h in e.h {
             self.holds_set = self.holds_set.max(h.0);
             self.holds.push(h);
@@ -180,6 +186,7 @@ impl<'a> Folded<'a> {
             s: self.instances,
             b: self.sums.into_values().collect(),
             w: self.wanted,
+            l: self.doubts,
             h: self.holds,
             e: (self.effects, self.holds_set),
             c: self.commands,

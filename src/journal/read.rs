@@ -13,9 +13,9 @@ use super::record::{RawDocument, RawEntry, RawPosting, RawProgress};
 use crate::clock::Timestamp;
 use crate::id::{Actor, Channel, Key};
 use crate::ledger::{Code, Posting, Source};
-use crate::machine::{Call, CodecError};
+use crate::machine::{Again, Call, CodecError};
 use crate::order::Order;
-use crate::pipeline::{HeldPolicy, Hold, Progress, Restore, RestoredEffect, RestoredInstance};
+use crate::pipeline::{HeldPolicy, Hold, Progress, Restore, RestoredDoubt, RestoredEffect, RestoredInstance};
 use crate::store::{Bytes, Hash, Stored};
 
 /// Why a record cannot be written or read. Nothing is guessed and nothing is mended: the bytes stay as they are.
@@ -168,9 +168,21 @@ impl Desk {
                 attempt: w.4,
                 sent: w.5,
                 not_before: w.6.map(Timestamp::from_millis),
-                name: w.7.to_string(),
-                version: w.8,
-                json: w.9.get().to_owned(),
+                since: Timestamp::from_millis(w.7),
+                again: Again::from_code(w.8),
+                name: w.9.to_string(),
+                version: w.10,
+                json: w.11.get().to_owned(),
+            });
+        }
+        let mut doubts = Vec::with_capacity(raw.l.len());
+        for d in &raw.l {
+            doubts.push(RestoredDoubt {
+                place: place(&d.0)?,
+                key: Key(d.1),
+                effect: d.2.to_string(),
+                nth: d.3,
+                since: Timestamp::from_millis(d.4),
             });
         }
         let holds = raw
@@ -194,6 +206,7 @@ impl Desk {
             instances,
             sums,
             wanted,
+            doubts,
             holds,
             effects: raw.e.0,
             holds_set: raw.e.1,
@@ -342,7 +355,7 @@ pub fn read_entry(body: &[u8]) -> Result<EntryView, JournalError> {
         input: raw.r#in.map(|(name, _, json)| (name.to_string(), json.get().to_owned())),
         states: raw.s.iter().map(|i| (i.0.to_string(), Key(i.1), i.2.to_string())).collect(),
         postings: raw.p.iter().map(posting).collect::<Result<_, _>>()?,
-        wanted: raw.w.iter().map(|w| (w.0, w.7.to_string(), w.9.get().to_owned())).collect(),
+        wanted: raw.w.iter().map(|w| (w.0, w.9.to_string(), w.11.get().to_owned())).collect(),
         holds: raw.h.iter().map(|h| (h.1.to_string(), h.2.to_string())).collect(),
     })
 }

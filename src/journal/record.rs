@@ -26,7 +26,8 @@ pub(super) struct RawPosting<'a>(
     pub i64,
 );
 
-/// An effect wanted: id, placement, key, number, attempt, sent, not before, name, version, data.
+/// An effect wanted: id, placement, key, number, attempt, sent, not before, first wanted at, why it may be sent again,
+/// name, version, data.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct RawWanted<'a>(
     pub u64,
@@ -36,9 +37,21 @@ pub(super) struct RawWanted<'a>(
     pub u32,
     pub bool,
     pub Option<i64>,
+    pub i64,
+    pub u8,
     #[serde(borrow)] pub Cow<'a, str>,
     pub u16,
     #[serde(borrow)] pub &'a RawValue,
+);
+
+/// An operation of which nobody told what came of it: placement, key, effect, number, first wanted at.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(super) struct RawDoubt<'a>(
+    #[serde(borrow)] pub Cow<'a, str>,
+    pub u32,
+    #[serde(borrow)] pub Cow<'a, str>,
+    pub u32,
+    pub i64,
 );
 
 /// A hold: id, code, detail, time.
@@ -77,6 +90,8 @@ pub(super) struct RawEntry<'a> {
     #[serde(default)]
     pub x: Vec<u64>,
     #[serde(borrow, default)]
+    pub l: Option<Vec<RawDoubt<'a>>>,
+    #[serde(borrow, default)]
     pub h: Vec<RawHold<'a>>,
     #[serde(default)]
     pub r: Option<u32>,
@@ -97,6 +112,8 @@ pub(super) struct RawProgress<'a> {
     pub b: Vec<RawPosting<'a>>,
     #[serde(borrow)]
     pub w: Vec<RawWanted<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub l: Vec<RawDoubt<'a>>,
     #[serde(borrow)]
     pub h: Vec<RawHold<'a>>,
     /// Effects ever wanted, holds ever set.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::graph::Graph;
+use super::graph::{Again, Graph};
 use super::row::{AskedBy, Due, EmittedBy, IndexRow, Knows, Machine, PostedBy, Proof, Row, Uses};
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key};
@@ -232,8 +232,9 @@ impl<'a, M: Machine> View<'a, M> {
 /// What a handler leaves behind, besides the next state.
 #[derive(Debug)]
 pub struct Out<M: Machine> {
-    /// Effects wanted, each with the number that tells repeated operations of one kind apart.
-    pub effects: Vec<(M::Fx, u32)>,
+    /// Effects wanted, each with the number that tells repeated operations of one kind apart, and why it may be sent
+    /// again where it was sent before.
+    pub effects: Vec<(M::Fx, u32, Again)>,
     /// Postings.
     pub postings: Vec<Posting>,
     /// What is asked of other machines.
@@ -264,7 +265,7 @@ impl<M: Machine> Out<M> {
     #[doc(hidden)]
     pub fn take_base<B: Machine>(&mut self, base: Out<B>, effect: impl Fn(B::Fx) -> M::Fx) {
         let Out { effects, postings, asks, holds, posted, amended } = base;
-        self.effects.extend(effects.into_iter().map(|(fx, n)| (effect(fx), n)));
+        self.effects.extend(effects.into_iter().map(|(fx, n, again)| (effect(fx), n, again)));
         self.postings.extend(postings);
         self.asks.extend(asks);
         self.holds.extend(holds);
@@ -408,8 +409,16 @@ impl<'a, R: Row> Cx<'a, R> {
     }
 
     /// Wants the `n`th operation of a kind: another number is another operation, the same number the same one again.
+    ///
+    /// An operation whose earlier outcome nobody told is sent again only while its adapter keeps keys; see
+    /// [`want_again`](Self::want_again) for what a machine may know besides.
     pub fn want_nth<X: EmittedBy<R>>(&mut self, n: u32, effect: X) {
-        self.out.effects.push((effect.effect(), n));
+        self.want_again(Again::Keyed, n, effect);
+    }
+
+    /// Wants the `n`th operation of a kind, and says why it may be sent although it may have been sent before.
+    pub fn want_again<X: EmittedBy<R>>(&mut self, again: Again, n: u32, effect: X) {
+        self.out.effects.push((effect.effect(), n, again));
     }
 
     /// Posts. An amount of zero writes nothing and counts as posted.

@@ -127,6 +127,43 @@ pub enum Mode {
     Read,
 }
 
+/// Why an operation may be sent once more, where an earlier call of it may have arrived and nobody told what came of
+/// it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Again {
+    /// Its key: the outside does nothing twice under one. That is so while the adapter's outside keeps keys, and no
+    /// longer; see `gateway::Repeats`.
+    #[default]
+    Keyed,
+    /// The outside was asked and does not have it. Trusted once a call has had its time to settle.
+    Missing,
+    /// Nothing comes of doing it twice: closing what is closed.
+    Harmless,
+}
+
+impl Again {
+    /// The number in a record.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Again::Keyed => 0,
+            Again::Missing => 1,
+            Again::Harmless => 2,
+        }
+    }
+
+    /// From the number in a record. A number of a later release is the most careful one.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            1 => Again::Missing,
+            2 => Again::Harmless,
+            _ => Again::Keyed,
+        }
+    }
+}
+
 impl Mode {
     /// The word of the table; empty for [`Mode::Once`].
     #[must_use]

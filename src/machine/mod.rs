@@ -42,7 +42,7 @@ pub use cx::{AskValue, Cx, Deadline, Instance, Life, Out, Past, Proofs, Standing
 pub use diagram::{dot, mermaid};
 pub use effect::{Effect, Exhausted, Fault, Reply, Told};
 pub use extend::{BasePolicy, Instead, StandsFor};
-pub use graph::{Class, Graph, Kind, Mode, Trigger};
+pub use graph::{Again, Class, Graph, Kind, Mode, Trigger};
 #[doc(hidden)]
 pub use row::indexed;
 pub use row::{

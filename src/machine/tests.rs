@@ -448,7 +448,7 @@ fn a_new_instance_comes_from_its_first_row_with_what_it_wants() {
     let (hit, out) = Scene::new().step(None, Start);
     let Ok(Hit::Moved { row, state, .. }) = hit else { panic!("no row: {hit:?}") };
     assert_eq!((row, state), (0, charging()));
-    assert_eq!(out.effects, [(till::Fx::Charge(Charge { minor: 500 }), 7)]);
+    assert_eq!(out.effects, [(till::Fx::Charge(Charge { minor: 500 }), 7, Again::Keyed)]);
 }
 
 // ---- instants

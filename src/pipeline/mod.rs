@@ -27,8 +27,8 @@ pub use mixed::{Mixed, mixed};
 pub use names::{Names, PlaceNames};
 pub use physical::{Physical, physical};
 pub(crate) use progress::HeldPolicy;
-pub use progress::{Hold, Outstanding, Phase, Progress};
-pub(crate) use restore::{Restore, RestoredEffect, RestoredInstance};
+pub use progress::{Doubt, Hold, Outstanding, Phase, Progress};
+pub(crate) use restore::{Restore, RestoredDoubt, RestoredEffect, RestoredInstance};
 pub use step::{
     Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, IndexMove, Move, Refused,
     StepError, Unplaced,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::{Key, OrderKey};
 use crate::ledger::Books;
-use crate::machine::{Instance, Life, Mode, Proofs, Standing};
+use crate::machine::{Again, Instance, Life, Mode, Proofs, Standing};
 use crate::order::{LineKind, Order};
 
 /// Where an order stands: the last state of every instance, the sum of its postings, and what is wanted outside.
@@ -31,6 +31,8 @@ pub struct Progress {
     pub holds: Vec<Hold>,
     /// Effects that were wanted and not answered yet.
     pub wanted: Vec<Arc<Outstanding>>,
+    /// Operations that were sent, and of which nobody told what came of them.
+    pub doubts: Vec<Doubt>,
     /// How many effects were ever wanted.
     pub effects: u64,
     /// How many holds were ever set.
@@ -99,12 +101,38 @@ pub struct Outstanding {
     pub attempt: u32,
     /// Whether an earlier attempt may have reached the outside.
     pub sent: bool,
+    /// When this operation was first wanted, under its key: what the life of the key is counted from.
+    pub since: Timestamp,
+    /// Why it may be sent although an earlier attempt may have arrived.
+    pub again: Again,
     /// Not before this time.
     pub not_before: Option<Timestamp>,
     /// The effect, as its machine's enum.
     pub value: Arc<dyn Any + Send + Sync>,
     /// The effect as stored: `"Name",version,{data}`.
     pub saved: Arc<str>,
+}
+
+impl Outstanding {
+    /// Whether it is the same operation, sent under the same key.
+    fn is(&self, d: &Doubt) -> bool {
+        (self.place, self.key, self.effect, self.nth) == (d.place, d.key, d.effect, d.nth)
+    }
+}
+
+/// An operation that was sent under its key, and of which nobody told what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    /// The placement of the machine that wanted it.
+    pub place: usize,
+    /// The instance that wanted it.
+    pub key: Key,
+    /// The index of the effect in its machine's table.
+    pub effect: u8,
+    /// Tells repeated operations of one kind apart.
+    pub nth: u32,
+    /// When it was first wanted.
+    pub since: Timestamp,
 }
 
 /// Where an order stands, in one word: derived, never written. The first that fits, from the top.
@@ -212,6 +240,21 @@ impl fmt::Display for Phase {
 }
 
 impl Progress {
+    /// Since when it is not known what came of an operation that is wanted anew.
+    pub(crate) fn doubt(&self, place: usize, key: Key, effect: u8, nth: u32) -> Option<Timestamp> {
+        let same = |d: &&Doubt| (d.place, d.key, d.effect, d.nth) == (place, key, effect, nth);
+        self.doubts.iter().find(same).map(|d| d.since)
+    }
+
+    /// Notes how an operation was answered: its outcome is known now, or still is not.
+    pub(crate) fn answered(&mut self, w: &Outstanding, known: bool) {
+        self.doubts.retain(|d| !w.is(d));
+        if !known && w.mode != Mode::Read {
+            let Outstanding { place, key, effect, nth, since, .. } = *w;
+            self.doubts.push(Doubt { place, key, effect, nth, since });
+        }
+    }
+
     /// Whether this is the order that was placed: amendments since do not make it another.
     #[must_use]
     pub fn was_placed_as(&self, order: &Order) -> bool {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::id::Key;
 use crate::ledger::Posting;
 use crate::machine::{
-    AskValue, CodecError, Deadline, Due, Exhausted, Fault, Graph, Hit, IndexRow, Instance, Machine, Moved,
-    Out, Placement, Proofs, Step, View, World,
+    Again, AskValue, CodecError, Deadline, Due, Exhausted, Fault, Graph, Hit, IndexRow, Instance, Machine,
+    Moved, Out, Placement, Proofs, Step, View, World,
 };
 use crate::order::Order;
 
@@ -102,6 +102,7 @@ pub(crate) struct MovedTo {
 pub(crate) struct WantedFx {
     pub ix: u8,
     pub nth: u32,
+    pub again: Again,
     pub value: Arc<dyn Any + Send + Sync>,
     pub saved: Arc<str>,
 }
@@ -226,9 +227,10 @@ impl<M: Machine> Stage for Placed<M> {
                 let effects = out
                     .effects
                     .into_iter()
-                    .map(|(fx, nth)| WantedFx {
+                    .map(|(fx, nth, again)| WantedFx {
                         ix: M::effect_ix(&fx),
                         nth,
+                        again,
                         saved: Self::stored_effect(&fx).expect("effects are plain data that JSON can hold"),
                         value: Arc::new(fx),
                     })

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::build::Pipeline;
 use super::lifecycle;
-use super::progress::{HeldPolicy, Hold, Outstanding, Progress};
+use super::progress::{Doubt, HeldPolicy, Hold, Outstanding, Progress};
 use crate::clock::Timestamp;
 use crate::id::{Key, OrderKey};
 use crate::ledger::{Books, Posting};
-use crate::machine::{Call, Class, CodecError, Instance, Life, Proofs, Standing};
+use crate::machine::{Again, Call, Class, CodecError, Instance, Life, Proofs, Standing};
 use crate::order::Order;
 
 /// The stored parts of an order, as the journal read them.
@@ -23,6 +23,7 @@ pub(crate) struct Restore {
     pub instances: Vec<RestoredInstance>,
     pub sums: Vec<Posting>,
     pub wanted: Vec<RestoredEffect>,
+    pub doubts: Vec<RestoredDoubt>,
     pub holds: Vec<Hold>,
     pub effects: u64,
     pub holds_set: u32,
@@ -50,10 +51,20 @@ pub(crate) struct RestoredEffect {
     pub nth: u32,
     pub attempt: u32,
     pub sent: bool,
+    pub since: Timestamp,
+    pub again: Again,
     pub not_before: Option<Timestamp>,
     pub name: String,
     pub version: u16,
     pub json: String,
+}
+
+pub(crate) struct RestoredDoubt {
+    pub place: usize,
+    pub key: Key,
+    pub effect: String,
+    pub nth: u32,
+    pub since: Timestamp,
 }
 
 impl Pipeline {
@@ -107,6 +118,7 @@ impl Pipeline {
             books,
             holds: r.holds,
             wanted: Vec::new(),
+            doubts: Vec::new(),
             effects: r.effects,
             holds_set: r.holds_set,
             commands: r.commands,
@@ -160,10 +172,21 @@ impl Pipeline {
                 nth: w.nth,
                 attempt: w.attempt,
                 sent: w.sent,
+                since: w.since,
+                again: w.again,
                 not_before: w.not_before,
                 value: loaded.value,
                 saved: loaded.saved,
             }));
+        }
+        for r in r.doubts {
+            // An effect that this release does not know any more is not sent again.
+            let effects = self.stage(r.place).map_or(&[][..], |s| s.graph().effects);
+            let at = effects.iter().position(|spec| spec.name == r.effect);
+            if let Some(effect) = at.and_then(|at| u8::try_from(at).ok()) {
+                let RestoredDoubt { place, key, nth, since, .. } = r;
+                p.doubts.push(Doubt { place, key, effect, nth, since });
+            }
         }
         self.stand(&mut p);
         let at = p.updated_at;

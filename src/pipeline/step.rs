@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::build::{At as RouteAt, Hall, Pipeline};
 use super::lifecycle;
-use super::progress::{COMMANDS_KEPT, FACTS_KEPT, Hold, Outstanding, Progress};
+use super::progress::{COMMANDS_KEPT, Doubt, FACTS_KEPT, Hold, Outstanding, Progress};
 use super::region::{At, MovedTo, Outcome, Stage};
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OrderKey};
@@ -316,6 +316,8 @@ pub struct EntryRecord {
     pub wanted: Vec<Arc<Outstanding>>,
     /// Effects that were answered.
     pub settled: Vec<u64>,
+    /// The operations of which nobody told what came of them, where they are others from here on.
+    pub doubts: Option<Vec<Doubt>>,
     /// Index rows that changed. Not journaled: they follow from the instances.
     pub index: Vec<IndexMove>,
     /// Holds set.
@@ -365,6 +367,8 @@ struct Draft {
     postings: Vec<Posting>,
     wanted: Vec<Arc<Outstanding>>,
     settled: Vec<u64>,
+    /// The doubts before the step.
+    doubts: Vec<Doubt>,
     holds: Vec<Hold>,
     asks: VecDeque<Box<dyn AskValue>>,
     amended: bool,
@@ -384,6 +388,7 @@ impl Draft {
             postings: Vec::new(),
             wanted: Vec::new(),
             settled: Vec::new(),
+            doubts: p.doubts.clone(),
             holds: Vec::new(),
             asks: VecDeque::new(),
             amended: false,
@@ -479,6 +484,7 @@ impl Pipeline {
             books: Books::default(),
             holds: Vec::new(),
             wanted: Vec::new(),
+            doubts: Vec::new(),
             effects: 0,
             holds_set: 0,
             commands: Vec::new(),
@@ -741,6 +747,11 @@ impl Pipeline {
         let Some(stage) = self.stage(w.place) else {
             return Err(StepError(format!("effect {effect} belongs to no placement")));
         };
+        let known = match &answer {
+            EffectAnswer::Done(_) | EffectAnswer::Declined(_) => true,
+            EffectAnswer::Unknown(_) => false,
+            EffectAnswer::Exhausted { sent, .. } => !sent,
+        };
         let input = match answer {
             EffectAnswer::Done(told) | EffectAnswer::Declined(told) => stage.input_of(&*told.0),
             EffectAnswer::Unknown(why) => stage.unknown(w.effect, Fault { why }),
@@ -753,6 +764,7 @@ impl Pipeline {
         let (place, key) = (w.place, w.key);
         let mut d = Draft::new(p, by, now, occurred);
         d.next.wanted.retain(|w| w.id != effect);
+        d.next.answered(w, known);
         d.settled.push(effect);
         let disposition = match self.evidence(&mut d, place, key, &input, ix, None)? {
             // The fact is known already, told by a message that overtook the answer: the effect is settled anyway.
@@ -1003,6 +1015,7 @@ impl Pipeline {
             }
             let Some(spec) = graph.effects.get(usize::from(fx.ix)) else { continue };
             d.next.effects = d.next.effects.saturating_add(1);
+            let doubt = d.next.doubt(place, key, fx.ix, fx.nth);
             let w = Arc::new(Outstanding {
                 id: d.next.effects,
                 place,
@@ -1012,7 +1025,9 @@ impl Pipeline {
                 mode: spec.mode,
                 nth: fx.nth,
                 attempt: 1,
-                sent: false,
+                sent: doubt.is_some(),
+                since: doubt.unwrap_or(d.now),
+                again: fx.again,
                 not_before: None,
                 value: fx.value,
                 saved: fx.saved,
@@ -1208,6 +1223,17 @@ impl Pipeline {
             })
             .collect();
         let index = d.index_moves();
+        // What has come to its end sends nothing again.
+        if !d.next.doubts.is_empty() {
+            let ended = |at: &Doubt| {
+                let state = d.next.instance(at.place, at.key)?.at;
+                let graph = self.stage(at.place)?.graph();
+                Some(graph.states.get(usize::from(state))?.kind.is_end())
+            };
+            let kept = d.next.doubts.iter().filter(|at| ended(at) == Some(false)).copied().collect();
+            d.next.doubts = kept;
+        }
+        let doubts = (d.next.doubts != d.doubts).then(|| d.next.doubts.clone());
         let mut entry = EntryRecord {
             at: d.now,
             occurred: (d.occurred != d.now).then_some(d.occurred),
@@ -1220,6 +1246,7 @@ impl Pipeline {
             postings: d.postings,
             wanted: d.wanted,
             settled: d.settled,
+            doubts,
             index,
             holds: d.holds,
             released: None,

@@ -472,6 +472,7 @@ const SPEC: &[(&str, &str, Is)] = &[
             "refund: Sending + AnswerDue",
             "refund: Sending + RefundGaveUp",
             "refund: Unknown + AskAgain",
+            "refund: Unknown + RefundMissing",
         ]),
     ),
     (

@@ -6,8 +6,8 @@ use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::ledger::{P7, P19};
 use crate::machine::{
-    Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Fold, Goto, Life, Next, On, Opens, PostedBy, Row, View,
-    refuse, stay, to, until,
+    Again, Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Fold, Goto, Life, Next, On, Opens, PostedBy,
+    Row, View, refuse, stay, to, until,
 };
 use crate::money::Money;
 use crate::stage::proof::{
@@ -503,7 +503,7 @@ where
     End: EmittedBy<R>,
 {
     let (platform, external_ref) = (run.platform.clone(), run.external_ref.clone());
-    cx.want_nth(run.attempt, End { platform, attempt: run.attempt, external_ref });
+    cx.want_again(Again::Harmless, run.attempt, End { platform, attempt: run.attempt, external_ref });
 }
 impl On<Stop> for Fresh {
     fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -546,7 +546,7 @@ impl On<AskAgain> for PendingPlatformReview {
     fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         // A submission that nobody confirmed goes out again: same key, same body.
         if let Some(submitted) = &self.submitted {
-            cx.want_nth(submitted.revision, submitted.clone());
+            cx.want_again(Again::Harmless, submitted.revision, submitted.clone());
         }
         let (run, asked) = (inquire(&self.run, cx), self.asked.saturating_add(1));
         let at = (cx.after_ms(cx.policy().inquiry_wait_ms(asked)), self.due(cx));
@@ -614,7 +614,7 @@ impl PlatformRejected {
             appeal,
             material: material.to_owned(),
         };
-        cx.want_nth(revision, submit.clone());
+        cx.want_again(Again::Harmless, revision, submit.clone());
         let due = cx.after_ms(self.left_ms);
         let at = (cx.after_ms(cx.policy().inquiry_wait_ms(0)), due);
         let submitted = Some(submit);
@@ -816,7 +816,9 @@ where
     let n = run.switches;
     let (platform, external_ref) = (run.platform.clone(), run.external_ref.clone());
     let until = run.ends_at.unwrap_or_else(|| cx.now());
-    cx.want_nth(n, Switch { platform, attempt: run.attempt, external_ref, n, run: on, until });
+    // The newest switch counts, so an older one changes nothing.
+    let switch = Switch { platform, attempt: run.attempt, external_ref, n, run: on, until };
+    cx.want_again(Again::Harmless, n, switch);
 }
 impl Decide<Pause> for Running {
     fn decide(&self, _: &Pause, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
@@ -1076,7 +1078,8 @@ fn end_twin<R: Goto<Removing> + Row<M = M>>(double: Double, asked: u32, cx: &mut
 where
     EndTwin: EmittedBy<R>,
 {
-    cx.want(EndTwin { platform: double.platform.clone(), external_ref: double.external_ref.clone() });
+    let end = EndTwin { platform: double.platform.clone(), external_ref: double.external_ref.clone() };
+    cx.want_again(Again::Harmless, 0, end);
     until(cx.after_ms(cx.policy().inquiry_wait_ms(asked)), Removing { double, asked })
 }
 impl On<Remove> for New {

@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::id::{Channel, Key};
 use crate::ledger::{P1, P2, P3, P4, P5, P6, Source};
 use crate::machine::{
-    Answer, Cx, Decide, EmittedBy, Evidence, Fold, Goto, IndexRow, Indexed, Life, Moved, Next, On, Row, View,
-    refuse, stay, to, until,
+    Again, Answer, Cx, Decide, EmittedBy, Evidence, Fold, Goto, IndexRow, Indexed, Life, Moved, Next, On,
+    Row, View, refuse, stay, to, until,
 };
 use crate::money::Money;
 use crate::order::Order;
@@ -692,7 +692,9 @@ fn close<R: Goto<Closing> + Row<M = M>>(what: &Try, cx: &mut Cx<'_, R>) -> Next<
 where
     Close: EmittedBy<R>,
 {
-    cx.want(Close { channel: what.channel.clone(), reference: what.reference.clone() });
+    let ask = Close { channel: what.channel.clone(), reference: what.reference.clone() };
+    // What is closed stays closed, however often it is asked for.
+    cx.want_again(Again::Harmless, 0, ask);
     until(cx.after_ms(cx.policy().close_ms), Closing { what: what.clone(), refused: false })
 }
 
@@ -787,7 +789,8 @@ fn void<R: Goto<Voiding> + Row<M = M>>(what: &Try, hold: &Held, cx: &mut Cx<'_, 
 where
     Void: EmittedBy<R>,
 {
-    cx.want(Void { channel: what.channel.clone(), reference: what.reference.clone() });
+    let ask = Void { channel: what.channel.clone(), reference: what.reference.clone() };
+    cx.want_again(Again::Harmless, 0, ask);
     until(cx.after_ms(cx.policy().answer_ms), Voiding { what: what.clone(), hold: hold.clone() })
 }
 
@@ -1118,7 +1121,8 @@ impl On<StillHeld> for CaptureUnknown {
             // arrive after all, it is captured once.
             let amount = Money::new(hold.asking_minor, cx.order().total().currency());
             let (channel, reference) = (self.what.channel.clone(), self.what.reference.clone());
-            cx.want_nth(hold.captures.saturating_sub(1), Capture { channel, reference, amount });
+            let nth = hold.captures.saturating_sub(1);
+            cx.want_again(Again::Missing, nth, Capture { channel, reference, amount });
             let hold = Held { repeats: hold.repeats.saturating_add(1), ..hold.clone() };
             return until(cx.after_ms(cx.policy().answer_ms), Capturing { what: self.what.clone(), hold });
         }

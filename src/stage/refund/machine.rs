@@ -6,8 +6,8 @@ use super::policy::RefundPolicy;
 use crate::id::{Actor, Channel, Key};
 use crate::ledger::{P7, P8, P9, P10, P11, P12, P18, Source};
 use crate::machine::{
-    Answer, Cx, Decide, EmittedBy, Evidence, Goto, Life, Moved, Next, On, PostedBy, Row, View, refuse, to,
-    until,
+    Again, Answer, Cx, Decide, EmittedBy, Evidence, Goto, Life, Moved, Next, On, PostedBy, Row, View, refuse,
+    stay, to, until,
 };
 use crate::money::Money;
 use crate::stage::{data, guesses, plain, quiet, shared};
@@ -16,7 +16,7 @@ crate::machine! {
     /// One refund (section 2.7 of the order domain).
     ///
     /// Ranks: 0 a local guess, 1 not final, 2 final and negative, 3 paid back, 4 paid back and returned by the bank.
-    pub mod refund = "refund" v 1;
+    pub mod refund = "refund" v 2;
     policy RefundPolicy;
     effects {
         SendBack             => done Repaid | Accepted | ShortBalance,
@@ -64,6 +64,7 @@ crate::machine! {
         Open            + Repaid        => Succeeded ! P11, P18 !! P10;
         Open            + RefundRefused => Failed !! P11;
         Unknown         + AskAgain      => Unknown / SendBack, InquireRefund;
+        Unknown         + RefundMissing => Unknown;
         Pending         + AskAgain      => Pending / SendBack, InquireRefund;
         Pending         + CancelRefund  => Cancelled ! P7 !! P11;
         RequiresAction  + PayOut        => Sending / SendBack;
@@ -76,6 +77,11 @@ crate::machine! {
         ApprovalPending + Accepted | ShortBalance | AccountClosed | RefundRefused | Repaid;
         ApprovalPending + Bounced; Open + Bounced; Negative + Bounced;
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn none(n: &u32) -> bool {
+    *n == 0
 }
 
 /// What a refund is about; the same from its start to its end.
@@ -111,7 +117,12 @@ data! {
     /// Asked of the channel, no answer yet.
     Sending { /** What it is about. */ back: Back }
     /// Nobody knows. The amount stays reserved.
-    Unknown { /** What it is about. */ back: Back, /** Inquiries made. */ asked: u32 }
+    Unknown {
+        /** What it is about. */ back: Back,
+        /** Inquiries made. */ asked: u32,
+        /** How often the channel said that it does not have it, since it was last sent. */
+        #[serde(default, skip_serializing_if = "none")] missing: u32,
+    }
     /// Accepted, not final; or waiting for the merchant's balance.
     Pending {
         /** What it is about. */ back: Back,
@@ -269,17 +280,18 @@ fn send<R: Goto<Sending> + Row<M = M>>(back: Back, cx: &mut Cx<'_, R>) -> Next<R
 where
     SendBack: EmittedBy<R>,
 {
-    emit(&back, cx);
+    emit(&back, Again::Keyed, cx);
     until(cx.after_ms(cx.policy().answer_ms), Sending { back })
 }
 
 /// The same operation under the same key, however often it is sent, until another payout is begun.
-fn emit<R: Row<M = M>>(back: &Back, cx: &mut Cx<'_, R>)
+fn emit<R: Row<M = M>>(back: &Back, why: Again, cx: &mut Cx<'_, R>)
 where
     SendBack: EmittedBy<R>,
 {
     let amount = Money::new(back.amount_minor, cx.order().total().currency());
-    cx.want_nth(
+    cx.want_again(
+        why,
         back.payouts,
         SendBack {
             channel: back.channel.clone(),
@@ -384,7 +396,7 @@ impl On<ApprovalDue> for ApprovalPending {
 }
 
 fn unknown<R: Goto<Unknown> + Row<M = M>>(back: &Back, cx: &Cx<'_, R>) -> Next<R> {
-    until(cx.after_ms(cx.policy().wait_ms(0)), Unknown { back: back.clone(), asked: 0 })
+    until(cx.after_ms(cx.policy().wait_ms(0)), Unknown { back: back.clone(), asked: 0, missing: 0 })
 }
 impl On<RefundLost> for Sending {
     fn on(&self, _: &RefundLost, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -472,13 +484,13 @@ impl On<RefundRefused> for Open {
 }
 
 /// Asks again, or sends again under the same key where the channel has never taken it.
-fn again<R: Row<M = M>>(back: &Back, n: u32, resend: bool, cx: &mut Cx<'_, R>)
+fn again<R: Row<M = M>>(back: &Back, n: u32, resend: Option<Again>, cx: &mut Cx<'_, R>)
 where
     SendBack: EmittedBy<R>,
     InquireRefund: EmittedBy<R>,
 {
-    if resend {
-        emit(back, cx);
+    if let Some(why) = resend {
+        emit(back, why, cx);
         return;
     }
     let amount = Money::new(back.amount_minor, cx.order().total().currency());
@@ -497,20 +509,29 @@ where
 impl On<AskAgain> for Unknown {
     fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let asked = self.asked.saturating_add(1);
-        // Every other time the refund itself goes out again: same key, same body, so it moves money at most once, and
-        // a channel that never had it gets it.
-        again(&self.back, asked, asked.is_multiple_of(2), cx);
+        // Every other time the refund itself goes out again: same key, same body, so it moves money at most once while
+        // its key is kept. After that it goes out only where the channel does not have it; the first call may still be
+        // on its way, so only the second "not there" is believed.
+        let why = if self.missing < 2 { Again::Keyed } else { Again::Missing };
+        let resend = asked.is_multiple_of(2).then_some(why);
+        again(&self.back, asked, resend, cx);
         if asked == cx.policy().inquiries {
             cx.hold("reconcile", "the channel does not say what became of a refund");
         }
         let wait = cx.policy().wait_ms(asked);
-        until(cx.after_ms(wait), Unknown { back: self.back.clone(), asked })
+        let missing = if resend == Some(Again::Missing) { 0 } else { self.missing };
+        until(cx.after_ms(wait), Unknown { back: self.back.clone(), asked, missing })
+    }
+}
+impl On<RefundMissing> for Unknown {
+    fn on(&self, _: &RefundMissing, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        stay(Unknown { missing: self.missing.saturating_add(1), ..self.clone() })
     }
 }
 impl On<AskAgain> for Pending {
     fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let asked = self.asked.saturating_add(1);
-        again(&self.back, asked, self.resend, cx);
+        again(&self.back, asked, self.resend.then_some(Again::Keyed), cx);
         if asked == cx.policy().inquiries {
             cx.hold("reconcile", "a refund has been pending for too long");
         }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 pub(crate) mod journey;
+mod keys;
 mod outside;
 mod random;
 mod services;

@@ -4,8 +4,8 @@ use consign::machine::Call;
 use consign::pipeline::Physical;
 use consign::stage::payment::attempt;
 use consign::stage::refund::{
-    Accepted, AccountClosed, ApproveRefund, Bounced, CancelRefund, PayOut, RefundRefused, Repaid, Request,
-    ShortBalance, refund,
+    Accepted, AccountClosed, ApproveRefund, Bounced, CancelRefund, PayOut, RefundMissing, RefundRefused,
+    Repaid, Request, ShortBalance, refund,
 };
 
 use super::{Case, case, dispatch, each, lifecycle, payment};
@@ -272,6 +272,18 @@ pub(super) fn cases() -> Vec<Case> {
             "
             refund 1: Unknown + AskAgain -> Unknown
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
+        ",
+        ),
+        case(
+            "the channel does not have an unknown refund",
+            || {
+                let mut s = reach("Unknown");
+                s.due("refund", 1, "AskAgain");
+                s
+            },
+            |s| s.done("InquireRefund", RefundMissing),
+            "
+            refund 1: Unknown + RefundMissing -> Unknown
         ",
         ),
         case(
