@@ -18,6 +18,7 @@ mod fault;
 mod forbidden;
 mod parcel;
 mod parse;
+mod share;
 
 pub use draft::{Charge, ChargeKind, Draft, DraftTender, Line, LineKind, Party, PartyRole};
 pub use fault::{Fault, Faults};
@@ -226,6 +227,27 @@ impl Order {
     #[must_use]
     pub fn services(&self) -> Vec<Service> {
         parcel::services(self)
+    }
+
+    /// What each line carries of the total, in minor units and in the order of the lines: the net of what was paid for
+    /// it, with discounts, shipping and adjustments apportioned.
+    ///
+    /// The lines of a parcel divide its share by what they cost, by largest remainder, or evenly where they cost
+    /// nothing. No share is negative, and all of them together are the total.
+    #[must_use]
+    pub fn line_shares(&self) -> Vec<i64> {
+        share::lines(self)
+    }
+
+    /// What some units of a line carry of the total, in minor units: what a refund of them gives back. `line` is a
+    /// place in [`Order::lines`], counted from 0, and so are the units; those that the line does not have carry
+    /// nothing.
+    ///
+    /// However the units of a line are parted, the parts together are what the line carries.
+    #[must_use]
+    pub fn unit_share(&self, line: usize, units: std::ops::Range<u32>) -> i64 {
+        let share = self.line_shares().get(line).copied().unwrap_or_default();
+        self.lines.get(line).map_or(0, |l| share::units(share, l.quantity, units))
     }
 
     /// The order as bytes: two orders are equal exactly when these are. They tell a second placing
