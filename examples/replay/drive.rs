@@ -74,6 +74,7 @@ pub(crate) fn pipeline() -> Result<Pipeline, String> {
             ..DispatchPolicy::default()
         },
         refund: consign::stage::refund::RefundPolicy { action_ms: NEVER_MS, ..Default::default() },
+        aftersales: consign::stage::aftersales::AftersalesPolicy::default(),
     })
     .map_err(|e| e.to_string())
 }

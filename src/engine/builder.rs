@@ -16,6 +16,7 @@ use crate::journal::Desk;
 use crate::machine::Effect;
 use crate::pipeline::Pipeline;
 use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
+use crate::stage::aftersales::Restock;
 use crate::stage::dispatch::{Book, Consume, Reserve, Track, Unreserve};
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
@@ -106,6 +107,7 @@ impl EngineBuilder {
         self.effect_in::<Reserve>("inventory", i())
             .effect_in::<Unreserve>("inventory", i())
             .effect_in::<Consume>("inventory", i())
+            .effect_in::<Restock>("inventory", i())
     }
 
     /// Registers the carrier.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::{Handler, Repeats, Ticket};
 use crate::machine::{Effect, Reply};
 use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
+use crate::stage::aftersales::Restock;
 use crate::stage::dispatch::{Book, Consume, Reserve, Track, Unreserve};
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
@@ -43,7 +44,7 @@ pub trait RiskScorer: Send + Sync + 'static {
     async fn score(&self, score: Score, ticket: &Ticket) -> Answer<Score>;
 }
 
-/// Stock. Each of the three changes it at most once per key, however often it is sent.
+/// Stock. Each of these changes it at most once per key, however often it is sent.
 #[async_trait]
 pub trait InventoryAdapter: Send + Sync + 'static {
     /// Sets units aside, all or none.
@@ -52,6 +53,8 @@ pub trait InventoryAdapter: Send + Sync + 'static {
     async fn unreserve(&self, unreserve: Unreserve, ticket: &Ticket) -> Answer<Unreserve>;
     /// Takes them out for good.
     async fn consume(&self, consume: Consume, ticket: &Ticket) -> Answer<Consume>;
+    /// Puts units that came back as new into the stock again.
+    async fn restock(&self, restock: Restock, ticket: &Ticket) -> Answer<Restock>;
 }
 
 /// A carrier.
@@ -156,7 +159,7 @@ handlers!(Payments(PaymentGateway) repeats |p| p.repeats() => {
 });
 handlers!(Scorer(RiskScorer) repeats |_| FOR_EVER => { Score = score });
 handlers!(Inventory(InventoryAdapter) repeats |_| FOR_EVER => {
-    Reserve = reserve, Unreserve = unreserve, Consume = consume,
+    Reserve = reserve, Unreserve = unreserve, Consume = consume, Restock = restock,
 });
 handlers!(Platform(AdPlatform) repeats |p| p.repeats() => {
     Activate = activate, InquireService = inquire, Submit = submit, Switch = switch, End = end, EndTwin = end_twin,

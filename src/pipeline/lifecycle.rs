@@ -8,14 +8,14 @@ use crate::machine::{
 };
 use crate::order::{Draft, LineKind, Order};
 use crate::stage::proof::{
-    Approved, Cancelling as Leaving, Funded, GivesBack, Goods, Lines, OweBack, Served, Services, TakesBack,
-    ToActivate, ToDispatch, Wanted,
+    Approved, Cancelling as Leaving, Finished, Funded, GivesBack, Goods, Lines, OweBack, Served, Services,
+    TakesBack, ToActivate, ToDispatch, Wanted,
 };
 use crate::stage::{data, plain};
 
 crate::machine! {
     /// The lifecycle of an order (section 2.10 of the order domain).
-    pub mod lifecycle = "order.life" v 5;
+    pub mod lifecycle = "order.life" v 6;
     policy LifePolicy;
     hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>, Approved<ToActivate>;
     yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished, Unserved;
@@ -24,7 +24,7 @@ crate::machine! {
     inputs {
         command Place, Amend, Cancel, RequestReturn;
         timer   PaymentDue, Watch, WindowDue;
-        signal  TurnedDown, Unfillable, Waived, Cleared (on granted Clear), Done (on granted Finished),
+        signal  TurnedDown, Unfillable, Waived, Surcharged, Cleared (on granted Clear), Done (on granted Finished),
                 Failed (on granted Unserved);
     }
     states {
@@ -38,7 +38,8 @@ crate::machine! {
     }
     groups {
         Whole   = Placed | Completed;
-        Alive   = Placed | Cancelling;
+        Alive   = Placed | Cancelling | Completed;
+        Over    = Cancelled | Rejected | Expired | Closed;
         NotOpen = Completed | Cancelled | Rejected | Expired | Closed;
     }
     rows {
@@ -56,11 +57,13 @@ crate::machine! {
         Cancelling + Done          => Completed;
         Cancelling + Watch         => Cancelling;
         Completed  + WindowDue     => Completed | Closed;
-        Alive      + Waived        => Placed | Cancelling;
+        Alive      + Waived        => Placed | Cancelling | Completed;
+        Whole      + Surcharged    => Placed | Completed;
     }
     ignore {
         Placed + Cleared; Cancelling + TurnedDown | Unfillable | Failed;
-        NotOpen + TurnedDown | Unfillable | Done | Cleared | Failed | Waived;
+        NotOpen + TurnedDown | Unfillable | Done | Cleared | Failed;
+        Over + Waived | Surcharged; Cancelling + Surcharged;
     }
 }
 
@@ -104,7 +107,7 @@ pub enum Cause {
 data! {
     /// Placed, and wanted.
     Placed {
-        /** Minor units of the price that are not due any more. */
+        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// On its way out.
@@ -112,37 +115,37 @@ data! {
         /** Why. */ cause: Cause,
         /** In words. */ reason: String,
         /** Whether goods that are out come back. */ goods_return: bool,
-        /** Minor units of the price that are not due any more. */
+        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Out, with nothing left.
     Cancelled {
         /** Why. */ cause: Cause,
         /** In words. */ reason: String,
-        /** Minor units of the price that are not due any more. */
+        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Turned down by review, with nothing left.
     Rejected {
         /** In words. */ reason: String,
-        /** Minor units of the price that are not due any more. */
+        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Not paid in time, with nothing left.
     Expired {
-        /** Minor units of the price that are not due any more. */
+        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Served and settled.
     Completed {
         /** Whether the rest of it was called off. */
         #[serde(default, skip_serializing_if = "std::ops::Not::not")] stopped: bool,
-        /** Minor units of the price that are not due any more. */
+        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
     /// Served and settled, and the time for returns and disputes is over.
     Closed {
-        /** Minor units of the price that are not due any more. */
+        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
         #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
     }
 
@@ -162,6 +165,8 @@ data! {
     Unfillable { /** Why. */ reason: String }
     /// A part of the price is not due any more: what it was for will not be served.
     Waived { /** Minor units. */ amount_minor: i64 }
+    /// The customer wants dearer goods in place of others: more is due than the price.
+    Surcharged { /** Minor units. */ amount_minor: i64 }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
@@ -191,13 +196,6 @@ plain! {
 pub struct Clear;
 impl crate::machine::Proof for Clear {
     const NAME: &'static str = "clear";
-}
-
-/// Served and settled.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finished;
-impl crate::machine::Proof for Finished {
-    const NAME: &'static str = "finished";
 }
 
 /// Every service came to its end, none reached the customer, and there is nothing else to serve.
@@ -460,6 +458,16 @@ impl On<Waived> for Alive {
         match self.clone() {
             Alive::Placed(x) => stay(Placed { waived_minor: more(x.waived_minor) }),
             Alive::Cancelling(x) => stay(Cancelling { waived_minor: more(x.waived_minor), ..x }),
+            Alive::Completed(x) => stay(Completed { waived_minor: more(x.waived_minor), ..x }),
+        }
+    }
+}
+impl On<Surcharged> for Whole {
+    fn on(&self, s: &Surcharged, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let less = |waived: i64| waived.saturating_sub(s.amount_minor);
+        match self.clone() {
+            Whole::Placed(x) => stay(Placed { waived_minor: less(x.waived_minor) }),
+            Whole::Completed(x) => stay(Completed { waived_minor: less(x.waived_minor), ..x }),
         }
     }
 }
@@ -555,7 +563,9 @@ impl Fold<Unserved> for M {
 fn finished(v: &View<'_, M>) -> bool {
     let settled =
         v.world.books.owed() == 0 && v.world.books.suspense() == 0 && v.world.books.refund_due(None) == 0;
-    let under_way = v.world.standing.open_besides("order") > 0;
+    // Returns and claims that are settled wait for this very moment.
+    let standing = v.world.standing;
+    let under_way = standing.open_besides("order") > standing.open("aftersales");
     // A cancellation that lost the race to the carrier ends here too, once its own money has gone back.
     served(v) && settled && (leaving(v).is_none() || !under_way)
 }

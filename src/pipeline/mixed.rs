@@ -4,6 +4,7 @@
 use super::build::{BuildFaults, Pipeline, pipeline};
 use super::lifecycle::LifePolicy;
 use crate::stage::activation::{ActivationPolicy, service};
+use crate::stage::aftersales::{AftersalesPolicy, rma};
 use crate::stage::dispatch::{DispatchPolicy, parcel};
 use crate::stage::payment::{PaymentPolicy, attempt};
 use crate::stage::refund::{RefundPolicy, refund};
@@ -24,6 +25,8 @@ pub struct Mixed {
     pub activation: ActivationPolicy,
     /// Of refunds.
     pub refund: RefundPolicy,
+    /// Of returns and claims.
+    pub aftersales: AftersalesPolicy,
 }
 
 /// Goods and services: pay, review, then dispatch and activate, neither waiting for the other; refund beside. An order
@@ -39,6 +42,7 @@ pub fn mixed(p: Mixed) -> Result<Pipeline, BuildFaults> {
         .then(parcel::M::with(p.dispatch))
         .then(service::M::with(p.activation))
         .beside(refund::M::with(p.refund))
+        .beside(rma::M::with(p.aftersales))
         .usual_routes()
         .build()
 }

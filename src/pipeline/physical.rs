@@ -2,6 +2,7 @@
 
 use super::build::{BuildFaults, Pipeline, pipeline};
 use super::lifecycle::LifePolicy;
+use crate::stage::aftersales::{AftersalesPolicy, rma};
 use crate::stage::dispatch::{DispatchPolicy, parcel};
 use crate::stage::payment::{PaymentPolicy, attempt};
 use crate::stage::refund::{RefundPolicy, refund};
@@ -20,6 +21,8 @@ pub struct Physical {
     pub dispatch: DispatchPolicy,
     /// Of refunds.
     pub refund: RefundPolicy,
+    /// Of returns and claims.
+    pub aftersales: AftersalesPolicy,
 }
 
 /// Goods: pay, review, dispatch; refund beside.
@@ -33,6 +36,7 @@ pub fn physical(p: Physical) -> Result<Pipeline, BuildFaults> {
         .then(case::M::with(p.review))
         .then(parcel::M::with(p.dispatch))
         .beside(refund::M::with(p.refund))
+        .beside(rma::M::with(p.aftersales))
         .usual_routes()
         .build()
 }

@@ -349,6 +349,18 @@ impl Progress {
         self.order.total().minor().saturating_sub(self.waived_minor)
     }
 
+    /// What the order is worth at most, in minor units: its total, or more where goods were exchanged for dearer ones.
+    #[must_use]
+    pub fn worth_minor(&self) -> i64 {
+        self.order.total().minor().max(self.due_minor())
+    }
+
+    /// Whether a return or a claim is open.
+    #[must_use]
+    pub fn in_aftersales(&self) -> bool {
+        self.standing.open("aftersales") > 0
+    }
+
     /// Whether anything can still be expected of it: its lifecycle, an instance or an effect is open.
     #[must_use]
     pub fn is_open(&self) -> bool {

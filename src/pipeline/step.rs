@@ -635,7 +635,7 @@ impl Pipeline {
             }
         }
         self.settle(&mut d);
-        let total = d.next.order.total().minor();
+        let total = d.next.worth_minor();
         if p.books.check(total).is_ok() {
             d.next.books.check(total).map_err(Refused::Invariant)?;
         }
@@ -683,7 +683,7 @@ impl Pipeline {
         if d.next.instance(place, key).is_none() {
             return Ok(Disposition::Early);
         }
-        let sound = d.next.books.check(d.next.order.total().minor()).is_ok();
+        let sound = d.next.books.check(d.next.worth_minor()).is_ok();
         let applied = self
             .apply(d, place, key, &**input, ix, Some(message))
             .map_err(|e| self.fault(place, key, ix, &e))?;
@@ -702,7 +702,7 @@ impl Pipeline {
 
     /// Reality is never rejected: what breaks the books is booked, held and raised.
     fn sound(&self, d: &mut Draft, before: bool) {
-        if let (true, Err(broken)) = (before, d.next.books.check(d.next.order.total().minor())) {
+        if let (true, Err(broken)) = (before, d.next.books.check(d.next.worth_minor())) {
             d.hold("books", broken.to_string());
         }
     }
@@ -793,7 +793,7 @@ impl Pipeline {
         let (true, Some(input)) = (due, input) else {
             return Ok(Self::unchanged(p, Disposition::Void));
         };
-        let sound = p.books.check(p.order.total().minor()).is_ok();
+        let sound = p.books.check(p.worth_minor()).is_ok();
         let mut d = Draft::new(p, by, now, None);
         self.apply(&mut d, place, key, &*input, timer, None)
             .map_err(|e| self.fault(place, key, timer, &e))?;

@@ -2,12 +2,14 @@
 
 use super::build::Builder;
 use super::giving;
-use super::lifecycle::{Amended, TurnedDown, Unfillable, Waived, lifecycle};
+use super::lifecycle::{Amended, Surcharged, TurnedDown, Unfillable, Waived, lifecycle};
 use crate::id::Key;
 use crate::stage::activation::{self, NeedsFunds, Remove, Twin, service};
-use crate::stage::dispatch::{self, CannotFill, NeedsCapture, Replan, Split, SplitOff, parcel};
+use crate::stage::dispatch::{
+    self, CannotFill, Item, NeedsCapture, Replan, Resend, Split, SplitOff, Unit, parcel,
+};
 use crate::stage::payment::{CaptureAsked, MoneyBack, attempt};
-use crate::stage::proof::{OweBack, Waive};
+use crate::stage::proof::{OweBack, Replace, Surcharge, Waive};
 use crate::stage::refund::{Begin, refund};
 use crate::stage::review::{self, TurnDown, case};
 
@@ -37,6 +39,18 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
         if self.inner.asked("Waive") {
             self = self.route::<Waive, lifecycle::M, Waived>(|ask, _| {
                 vec![(Key(1), Waived { amount_minor: ask.amount_minor })]
+            });
+        }
+        if self.inner.asked("Surcharge") {
+            self = self.route::<Surcharge, lifecycle::M, Surcharged>(|ask, _| {
+                vec![(Key(1), Surcharged { amount_minor: ask.amount_minor })]
+            });
+        }
+        if self.inner.places(&parcel::GRAPH) && self.inner.asked("Replace") {
+            self = self.route::<Replace, parcel::M, Resend>(|ask, view| {
+                let item = |u: &Unit| Item { sku: u.sku.clone(), quantity: u.quantity, line: None };
+                let load = ask.units.iter().map(item).collect();
+                vec![(dispatch::next_key(view), Resend { load, share_minor: ask.share_minor })]
             });
         }
         if self.inner.places(&service::GRAPH) && self.inner.asked("Twin") {

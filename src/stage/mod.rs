@@ -3,6 +3,7 @@
 //! Siblings never meet. A stage says what it needs, what it yields and what it asks; the pipeline connects them.
 
 pub mod activation;
+pub mod aftersales;
 pub mod dispatch;
 pub mod payment;
 pub mod proof;

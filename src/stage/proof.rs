@@ -2,7 +2,19 @@
 
 use std::marker::PhantomData;
 
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
 use crate::machine::Proof;
+
+/// Goods as the warehouse counts them: to reserve, consume, release or send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// What.
+    pub sku: String,
+    /// How many.
+    pub quantity: u32,
+}
 
 /// The order's money is there, as the funds policy counts it.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +121,34 @@ impl<L: Lines> Proof for Served<L> {
     const NAME: &'static str = L::NAME;
 }
 
+/// Units of a line that one parcel brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brought {
+    /// The line, as a place in the order's lines, counted from 0.
+    pub line: u32,
+    /// How many.
+    pub quantity: u32,
+    /// When the customer had them.
+    pub at: Timestamp,
+}
+
+/// Some of the goods are with the customer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivered {
+    /// What each parcel brought, of the lines of the order.
+    pub units: Vec<Brought>,
+}
+impl Proof for Delivered {
+    const NAME: &'static str = "delivered";
+}
+
+/// Served and settled: nothing is owed either way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished;
+impl Proof for Finished {
+    const NAME: &'static str = "finished";
+}
+
 /// The order is placed and still wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted;
@@ -156,4 +196,21 @@ pub struct OweBack {
     pub amount_minor: i64,
     /// Why, for people.
     pub reason: String,
+}
+
+/// Asks for more than the order's price, for goods that the customer wants in place of cheaper ones. Nothing is taken
+/// by itself: what waits for its money goes on waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surcharge {
+    /// Minor units, positive.
+    pub amount_minor: i64,
+}
+
+/// Asks for goods to be sent in place of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replace {
+    /// What.
+    pub units: Vec<Unit>,
+    /// Minor units of what the customer paid that they carry.
+    pub share_minor: i64,
 }

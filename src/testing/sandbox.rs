@@ -16,6 +16,7 @@ use crate::gateway::{
 use crate::id::{Channel, Key};
 use crate::machine::{Effect, Reply};
 use crate::money::Money;
+use crate::stage::aftersales::{Restock, Restocked};
 use crate::stage::dispatch::{
     Book, Booked, Consume, Consumed, InStock, NoNews, Reserve, Short, Track, Unreserve, Unreserved,
 };
@@ -595,6 +596,12 @@ impl SandboxInventory {
         doubled.sum()
     }
 
+    /// Units put back into the stock.
+    #[must_use]
+    pub fn restocked(&self) -> u64 {
+        lock(&self.books).done.values().filter(|l| l.op == "restock").map(|l| l.units).sum()
+    }
+
     /// How many parcels hold a reservation that was neither consumed nor given back.
     #[must_use]
     pub fn reserved(&self) -> usize {
@@ -643,6 +650,13 @@ fn count(units: &[crate::stage::dispatch::Unit]) -> u64 {
 
 #[async_trait]
 impl InventoryAdapter for SandboxInventory {
+    async fn restock(&self, restock: Restock, ticket: &Ticket) -> Answer<Restock> {
+        match self.run("restock", ticket, count(&restock.units)) {
+            Ok(()) => Reply::Done(Restocked.into()),
+            Err(e) => Reply::NotSent(e.to_string()),
+        }
+    }
+
     async fn reserve(&self, reserve: Reserve, ticket: &Ticket) -> Answer<Reserve> {
         if lock(&self.books).short.contains(ticket.order.order.as_str()) {
             return Reply::Done(Short { missing: reserve.units }.into());

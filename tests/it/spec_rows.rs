@@ -1,4 +1,4 @@
-//! The tables of the order domain (2.2, 2.4, 2.5, 2.7, 2.10), row by row: which rows of the machines carry each, or why
+//! The tables of the order domain (2.2, 2.4, 2.5, 2.6, 2.7, 2.8, 2.10), row by row: which rows of the machines carry each, or why
 //! none does. A row named here that a table lost fails the test.
 
 /// What became of a row of the specification.
@@ -507,6 +507,92 @@ const SPEC: &[(&str, &str, Is)] = &[
         By(&["payment.attempt: Holding + Release", "payment.attempt: Holding + Stop"]),
     ),
     ("2.7", "T15: failed, later success | Succeeded", By(&["refund: Negative + Repaid"])),
+    (
+        "2.8",
+        "- | request in window | Requested",
+        By(&["aftersales.rma: New + AskReturn", "aftersales.rma: New + AskClaim"]),
+    ),
+    (
+        "2.8",
+        "Requested | low risk, approve, refuse | Approved, Declined",
+        By(&[
+            "aftersales.rma: New + AskReturn",
+            "aftersales.rma: Requested + Approve",
+            "aftersales.rma: Requested + Decline",
+            "aftersales.rma: Requested + DecideDue",
+        ]),
+    ),
+    ("2.8", "Approved | label issued | AwaitingItems", By(&["aftersales.rma: Approved + IssueLabel"])),
+    (
+        "2.8",
+        "AwaitingItems | first scan, deadline, withdraw | InTransit, Expired, Cancelled",
+        By(&[
+            "aftersales.rma: Expecting + OnItsWay",
+            "aftersales.rma: Expecting + ItemsDue",
+            "aftersales.rma: Expecting + Withdraw",
+            "aftersales.rma: Requested + Withdraw",
+            "aftersales.rma: Open + Recalled",
+            "aftersales.rma: Settling + Recalled",
+        ]),
+    ),
+    (
+        "2.8",
+        "InTransit | receipt, lost | Received, LostInTransit",
+        By(&[
+            "aftersales.rma: Missing + Receive",
+            "aftersales.rma: Coming + LostOnWay",
+            "aftersales.rma: InTransit + TransitDue",
+            "aftersales.rma: LostInTransit + DecideDue",
+        ]),
+    ),
+    (
+        "2.8",
+        "Received | inspect per unit | Inspected",
+        By(&[
+            "aftersales.rma: Received + Inspect",
+            "aftersales.rma: Received + InspectDue",
+            "aftersales.rma: Stocked + RestockRefused",
+            "aftersales.rma: Stocked + RestockGaveUp",
+        ]),
+    ),
+    (
+        "2.8",
+        "Inspected | decide | Accepted, PartiallyAccepted, Rejected, ManualReview",
+        By(&[
+            "aftersales.rma: Received + Inspect",
+            "aftersales.rma: Undecided + Conclude",
+            "aftersales.rma: Inspected + DecideDue",
+        ]),
+    ),
+    (
+        "2.8",
+        "Accepted, PartiallyAccepted | refund, exchange | Settling",
+        By(&[
+            "aftersales.rma: Received + Inspect",
+            "aftersales.rma: Undecided + Conclude",
+            "order.life: Alive + Waived",
+            "order.life: Whole + Surcharged",
+        ]),
+    ),
+    (
+        "2.8",
+        "Accepted | credit | Settling",
+        Not("store credit has no account of its own yet: money goes back"),
+    ),
+    (
+        "2.8",
+        "Settling | refund or replacement done | Settled, Closed",
+        By(&["aftersales.rma: Settling + Squared", "aftersales.rma: Settling + SettleDue"]),
+    ),
+    (
+        "2.8",
+        "Claim | refund, replace, redo, discount, reject",
+        By(&[
+            "aftersales.rma: New + AskClaim",
+            "aftersales.rma: Requested + Approve",
+            "aftersales.rma: Requested + Decline",
+        ]),
+    ),
     ("2.10", "Draft -> Placed", By(&["order.life: New + Place"])),
     (
         "2.10",

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::machine::Evidence;
+pub use crate::stage::proof::Unit;
 use crate::stage::{data, guesses, plain, quiet};
 
 /// What a parcel is, and what happened to it; kept from state to state.
@@ -107,15 +108,6 @@ pub struct Item {
     /// The line of the order that they fill, counted from 0; none for what is sent instead of something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-}
-
-/// Units to reserve, consume or release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unit {
-    /// What.
-    pub sku: String,
-    /// How many.
-    pub quantity: u32,
 }
 
 data! {

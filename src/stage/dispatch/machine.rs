@@ -12,7 +12,8 @@ use crate::machine::{
 use crate::money::split_minor;
 use crate::order::{Order, Parcel};
 use crate::stage::proof::{
-    Approved, Cancelling, Collected, Funded, Goods, OweBack, Served, TakesBack, ToDispatch, Waive, Wanted,
+    Approved, Brought, Cancelling, Collected, Delivered as WithCustomer, Funded, Goods, OweBack, Served,
+    TakesBack, ToDispatch, Waive, Wanted,
 };
 use crate::stage::shared;
 
@@ -21,11 +22,11 @@ crate::machine! {
     ///
     /// Ranks: 0 stock was asked for, 1 the warehouse answered, 2 the carrier has it, 3 delivered, 4 on its way back,
     /// 5 back.
-    pub mod parcel = "dispatch.parcel" v 3;
+    pub mod parcel = "dispatch.parcel" v 4;
     policy DispatchPolicy;
     needs Funded, Approved<ToDispatch>;
     hears Collected, Cancelling, TakesBack, Wanted;
-    yields Served<Goods>;
+    yields Served<Goods>, WithCustomer;
     index "dispatch.tracking";
     effects {
         Reserve (repeat)   => done InStock | Short, declined ReserveRefused, unknown StockLost, exhausted StockGaveUp;
@@ -287,7 +288,7 @@ impl On<GatesOpen> for Planned {
 }
 impl On<PlanDue> for Planned {
     fn on(&self, _: &PlanDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        if cx.gates_open() && cx.life() == Life::Placed {
+        if cx.gates_open() && may_leave(cx) {
             reserve(&self.trip, cx)
         } else {
             until(cx.after_ms(cx.policy().restock_ms), self.clone())
@@ -357,6 +358,11 @@ where
     Waive: AskedBy<R>,
     OweBack: AskedBy<R>,
 {
+    if cx.life() == Life::Completed {
+        // The order is not called off for it: the customer has had the rest, and waits for this.
+        cx.hold("short", format!("parcel {}: {why}", cx.key()));
+        return until(cx.after_ms(cx.policy().restock_ms), Backordered { trip: trip.clone() });
+    }
     match cx.policy().shortage {
         OnShortage::Cancel => cx.ask(CannotFill { parcel: cx.key(), why }),
         OnShortage::Wait => {}
@@ -689,6 +695,15 @@ impl On<PackDue> for ReadyToHandOver {
     }
 }
 
+/// Whether parcels of the order may leave. What is sent in place of goods that came back leaves although the order was
+/// completed.
+fn may_leave<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
+    matches!(cx.life(), Life::Placed | Life::Completed)
+}
+/// What the order is worth: its price, or more where goods were exchanged for dearer ones.
+fn worth<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
+    cx.order().total().minor().max(cx.due_minor())
+}
 fn earn<R: Row<M = M>>(at_most: i64, trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
     P7: PostedBy<R>,
@@ -715,7 +730,7 @@ where
     cx.want(Consume { units: trip.units(), asked: trip.asked });
     let mut trip = Trip { handed_over_at: Some(cx.occurred()), ..trip.clone() };
     if cx.policy().earn == EarnPolicy::OnHandover {
-        earn(cx.books().earnable(cx.order().total().minor()), &mut trip, cx);
+        earn(cx.books().earnable(worth(cx)), &mut trip, cx);
     }
     trip
 }
@@ -724,7 +739,7 @@ fn handed_over<R: Goto<HandedOver> + Row<M = M>>(trip: Trip, cx: &Cx<'_, R>) -> 
 }
 impl Decide<HandOver> for ReadyToHandOver {
     fn decide(&self, _: &HandOver, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        if cx.life() != Life::Placed {
+        if !may_leave(cx) {
             return refuse("not_wanted", "the order is not wanted any more");
         }
         let trip = left(&self.trip, cx);
@@ -776,7 +791,7 @@ impl On<PackDue> for CancelRequested {
 }
 fn freed<R: Goto<Cancelled> + Goto<Planned> + Row<M = M>>(s: &Unreserving, cx: &Cx<'_, R>) -> Next<R> {
     let trip = s.trip.clone();
-    if s.again && cx.life() == Life::Placed {
+    if s.again && may_leave(cx) {
         // A moment only: the gates may have opened while the stock was on its way back.
         until(cx.after_ms(cx.policy().answer_ms), Planned { trip })
     } else {
@@ -843,7 +858,7 @@ impl Trip {
 impl On<DeliveredTo> for HandedOver {
     fn on(&self, e: &DeliveredTo, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let mut trip = self.trip.delivered(cx.occurred());
-        earn(cx.books().earnable(cx.order().total().minor()), &mut trip, cx);
+        earn(cx.books().earnable(worth(cx)), &mut trip, cx);
         to(Delivered { trip, by: e.by })
     }
 }
@@ -937,6 +952,19 @@ impl Indexed for M {
     fn rows(_: Key, state: &State, _: &Order, _: &DispatchPolicy) -> Vec<IndexRow> {
         let row = |number: &String| IndexRow { space: "dispatch.tracking", key: number.clone(), sort: 0 };
         trip(state).tracking.as_ref().map(row).into_iter().collect()
+    }
+}
+
+impl Fold<WithCustomer> for M {
+    fn fold(v: &View<'_, Self>) -> Option<WithCustomer> {
+        let mut units = Vec::new();
+        for (_, s) in v.instances() {
+            let State::Delivered(s) = s else { continue };
+            let at = s.trip.delivered_at.unwrap_or(v.world.now);
+            let brought = |i: &Item| Some(Brought { line: i.line?, quantity: i.quantity, at });
+            units.extend(s.trip.load.iter().filter_map(brought));
+        }
+        (!units.is_empty()).then_some(WithCustomer { units })
     }
 }
 

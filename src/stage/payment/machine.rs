@@ -578,7 +578,9 @@ fn occupies(state: &State) -> Option<Key> {
 fn wanted<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
     match cx.life() {
         Life::Placed => true,
-        Life::Completed | Life::Cancelling => cx.books().owed() < 0,
+        // Goods sent in place of others may cost more than those did.
+        Life::Completed => missing(cx) > 0,
+        Life::Cancelling => cx.books().owed() < 0,
         Life::Ended | Life::Closed => false,
     }
 }
@@ -605,7 +607,9 @@ impl Decide<Start> for New {
         let Some(tender) = cx.order().tenders().iter().find(|t| t.key == c.tender) else {
             return refuse("unknown_tender", format!("the order has no tender {}", c.tender));
         };
-        let mut left = tender.amount_minor;
+        // What is due on top of the price is no tender's own: it is paid over any of them.
+        let extra = cx.due_minor().saturating_sub(cx.order().total().minor()).max(0);
+        let mut left = tender.amount_minor.saturating_add(extra);
         for (other, s) in cx.siblings().instances().filter(|(_, s)| occupies(s) == Some(c.tender)) {
             if let State::Captured(s) = s {
                 left = left.saturating_sub(s.captured_minor);

@@ -7,6 +7,7 @@ use consign::id::Channel;
 use consign::ledger::Code;
 use consign::machine::{Call, Told};
 use consign::pipeline::Outstanding;
+use consign::stage::aftersales::Restocked;
 use consign::stage::dispatch::{Booked, Consumed, InStock, NoNews, Unhold, Unreserved, parcel};
 use consign::stage::payment::{
     Authorised, Capture, Charge, Gone, HoldReleased, Paid, RefuseMismatch, StillHeld, attempt,
@@ -14,7 +15,7 @@ use consign::stage::payment::{
 use consign::stage::refund::{ApproveRefund, InquireRefund, PayOut, Repaid, Request, SendBack, refund};
 use consign::stage::review::{Lease, case};
 
-use super::{activation, cases, dispatch, lifecycle, payment, review};
+use super::{activation, aftersales, cases, dispatch, lifecycle, payment, review};
 use crate::support::shop::{Shop, agent};
 
 /// What the outside answers, when all goes well.
@@ -57,6 +58,7 @@ pub(super) fn answer(shop: &Shop, w: &Outstanding) -> Told {
         "Consume" => Consumed.into(),
         "Book" => Booked { tracking: reference }.into(),
         "Track" => NoNews.into(),
+        "Restock" => Restocked.into(),
         other => panic!("nobody answers {other}"),
     }
 }
@@ -89,6 +91,10 @@ fn turn(shop: &Shop) -> Option<Turn> {
                 "activation.service",
                 "PendingPlatformReview" | "Active" | "PartActive" | "Delivering" | "Paused",
             ) => Says(activation::goes_on(shop, key)),
+            ("aftersales.rma", _) => match aftersales::turn(shop, key) {
+                Some(call) => Asks(call),
+                None => continue,
+            },
             ("refund", "ApprovalPending") => Asks(refund::M::command(key, ApproveRefund)),
             ("refund", "RequiresAction") => Asks(refund::M::command(key, PayOut)),
             _ => continue,
@@ -190,8 +196,7 @@ const OPEN: &[(&str, &str)] = &[(
 pub(super) fn beyond(shop: &Shop) -> bool {
     let books = &shop.order.books;
     let unexplained = books.sums().any(|p| p.code == Code::P18);
-    let total = shop.order.order.total().minor();
-    unexplained || books.check(total).is_err() || books.owed() < 0
+    unexplained || books.check(shop.order.worth_minor()).is_err() || books.owed() < 0
 }
 
 fn check(how: &str, begin: fn(&mut Shop)) {
@@ -208,7 +213,7 @@ fn check(how: &str, begin: fn(&mut Shop)) {
             // Two words of the channel that do not go together.
         } else if let Err(stands) = came {
             wrong.push(format!("## {how} after «{}» it has no end:\n{stands}", case.name));
-        } else if !books.is_clear() || books.check(shop.order.order.total().minor()).is_err() {
+        } else if !books.is_clear() || books.check(shop.order.worth_minor()).is_err() {
             wrong.push(format!("## {how} after «{}» its books are open:\n{}", case.name, shop.show()));
         }
     }

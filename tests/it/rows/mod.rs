@@ -2,6 +2,7 @@
 //! that fire, what they post, what they want outside, and what they hold.
 
 pub(crate) mod activation;
+pub(crate) mod aftersales;
 pub(crate) mod amend;
 pub(crate) mod dispatch;
 mod earning;
@@ -72,6 +73,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(amend::cases());
     all.extend(parcels::cases());
     all.extend(activation::cases());
+    all.extend(aftersales::cases());
     all
 }
 

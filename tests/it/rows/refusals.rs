@@ -6,6 +6,7 @@ use consign::id::{Actor, Key};
 use consign::machine::{Call, Class};
 use consign::pipeline::lifecycle::{Place, lifecycle};
 use consign::pipeline::{Event, EventKind, Mixed, Physical, Pipeline, Progress, Refused, mixed};
+use consign::stage::aftersales::{Reason, Resolution, Verdict};
 use consign::stage::payment::{
     AcceptMismatch, Cancel, CustomerBack, FundsPolicy, RefuseMismatch, Release, Start, attempt,
 };
@@ -13,7 +14,8 @@ use consign::stage::refund::{ApproveRefund, CancelRefund, PayOut, ShortBalance, 
 use consign::stage::review::{Escalate, Expedite, HandBack, Snooze, SupplyInfo, case};
 
 use super::{
-    activation, amend, cases, dispatch, graphs, lifecycle as life, parcels, payment, refund as back, review,
+    activation, aftersales, amend, cases, dispatch, graphs, lifecycle as life, parcels, payment,
+    refund as back, review,
 };
 use crate::names_and_versions::ready;
 use crate::support::shop::{Shop, agent, carla, order_in};
@@ -62,6 +64,15 @@ pub(super) fn samples() -> Vec<Call> {
         activation::terminate(),
         activation::resubmit(),
         activation::appeal(),
+        aftersales::ask_return(1, aftersales::units(0, 1), Reason::Wrong, Resolution::Refund),
+        aftersales::ask_claim(1, aftersales::units(0, 1), Reason::Wrong, Resolution::Refund),
+        aftersales::approve(1),
+        aftersales::decline(),
+        aftersales::label(),
+        aftersales::withdraw(),
+        aftersales::receive(1, aftersales::units(0, 1)),
+        aftersales::inspect(1, &[(0, 1, Verdict::Restock)]),
+        aftersales::conclude(1, Vec::new()),
     ]
 }
 

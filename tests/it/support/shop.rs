@@ -58,8 +58,8 @@ impl Ready for Physical {
         if !UNDER_MIXED.get() {
             return physical(self).unwrap();
         }
-        let Physical { life, payment, review, dispatch, refund } = self;
-        Mixed { life, payment, review, dispatch, refund, ..Mixed::default() }.pipeline()
+        let Physical { life, payment, review, dispatch, refund, aftersales } = self;
+        Mixed { life, payment, review, dispatch, refund, aftersales, ..Mixed::default() }.pipeline()
     }
 }
 impl Ready for Digital {
