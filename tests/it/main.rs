@@ -20,3 +20,4 @@ mod rows;
 mod spec_rows;
 mod support;
 mod tidy;
+mod uci_returns;

@@ -4,7 +4,11 @@ use consign::id::Key;
 use consign::machine::Call;
 use consign::pipeline::Physical;
 use consign::pipeline::lifecycle::{Amend, Cancel, lifecycle};
-use consign::stage::dispatch::{CameBack, HandOver, Pack, TurnedBack, parcel};
+use consign::stage::aftersales::{
+    Approve as Allow, AskClaim, AskReturn, Found, Inspect, IssueLabel, OnItsWay, Reason, Receive, Resolution,
+    Units, Verdict, rma,
+};
+use consign::stage::dispatch::{CameBack, HandOver, Pack, TurnedBack, Unit, parcel};
 use consign::stage::payment::{CaptureMode, FundsPolicy, Start, attempt};
 use consign::stage::review::{Approve, Claim, case};
 
@@ -115,4 +119,108 @@ fn t26_an_order_that_is_amended_to_less_captures_less_and_releases_the_rest() {
     assert_eq!(end.phase, "completed");
     assert_eq!(end.balances, "psp:card 15000, earned -15000", "the hold of 200.00 is gone");
     assert_eq!(end.moved, (15_000, 0));
+}
+
+/// Two parcels are with the customer: 30.00 and 20.00, paid by card.
+fn at_home() -> Vec<Step> {
+    vec![
+        Step::Place,
+        Step::ask(&carla(), "pay", start(1)),
+        Step::Pass(HOUR),
+        Step::PayAgain,
+        Step::ask(&agent("wim"), "out-1", parcel::M::command(1, HandOver)),
+        Step::ask(&agent("wim"), "out-2", parcel::M::command(2, HandOver)),
+        Step::Hear("home-1", delivered(1)),
+        Step::Hear("home-2", delivered(2)),
+        Step::Pass(HOUR),
+    ]
+}
+
+/// The first thing comes back for this, and is as new.
+fn comes_back(resolution: Resolution) -> Vec<Step> {
+    let one = || vec![Units { line: 0, quantity: 1 }];
+    let ask = AskReturn { items: one(), reason: Reason::Wrong, resolution, photos: Vec::new() };
+    let found = vec![Found { line: 0, quantity: 1, verdict: Verdict::Restock }];
+    vec![
+        Step::ask(&carla(), "ask", rma::M::command(1, ask.clone())),
+        Step::ask(&agent("anna"), "allow", rma::M::command(1, Allow { instead: None })),
+        Step::ask(&agent("anna"), "label", rma::M::command(1, IssueLabel { label: "R1".into() })),
+        Step::Hear("scan", rma::M::evidence(1, OnItsWay)),
+        Step::refused(&carla(), "not_there", rma::M::command(2, ask)),
+        Step::ask(&agent("wim"), "received", rma::M::command(1, Receive { items: one() })),
+        Step::ask(&agent("wim"), "found", rma::M::command(1, Inspect { found })),
+        Step::Pass(DAY),
+    ]
+}
+
+fn bought() -> consign::order::Draft {
+    draft("o-1", &[3_000, 2_000], &[("card", 5_000)])
+}
+
+#[test]
+fn a_thing_comes_back_and_is_paid_back_and_a_scratch_on_another_is_made_good() {
+    let mut steps = at_home();
+    steps.extend(comes_back(Resolution::Refund));
+    let scratch = AskClaim {
+        items: vec![Units { line: 1, quantity: 1 }],
+        reason: Reason::Damaged,
+        resolution: Resolution::Discount { amount_minor: 700 },
+        photos: vec!["p-1".into()],
+    };
+    steps.extend([
+        Step::ask(&carla(), "claim", rma::M::command(2, scratch)),
+        Step::ask(&agent("anna"), "allow-2", rma::M::command(2, Allow { instead: None })),
+        Step::Pass(DAY),
+    ]);
+    let end = Story::new(|disk| World::new(disk, packs_itself()), bought(), steps).told();
+    assert_eq!(end.phase, "completed");
+    assert_eq!(end.balances, "psp:card 1300, earned -1300");
+    assert_eq!(end.moved, (5_000, 3_700));
+    assert_eq!(end.gateway.duplicate_effects, 0);
+}
+
+#[test]
+fn a_thing_is_exchanged_for_a_dearer_one_that_leaves_when_the_difference_is_paid() {
+    let dearer = vec![Unit { sku: "mug".into(), quantity: 1 }];
+    let mut steps = at_home();
+    steps.extend(comes_back(Resolution::Exchange { units: dearer, price_minor: 3_600 }));
+    let again = Start { tender: Key(1), channel: None, method: String::new() };
+    steps.extend([
+        Step::refused(&agent("wim"), "takes no HandOver", parcel::M::command(3, HandOver)),
+        Step::ask(&carla(), "pay-more", attempt::M::command(21, again)),
+        Step::Pass(HOUR),
+        Step::PayAgain,
+        Step::Pass(2 * DAY),
+        Step::ask(&agent("wim"), "out-3", parcel::M::command(3, HandOver)),
+        Step::Hear("home-3", delivered(3)),
+        Step::Pass(DAY),
+    ]);
+    let end = Story::new(|disk| World::new(disk, packs_itself()), bought(), steps).told();
+    assert_eq!(end.phase, "completed");
+    assert_eq!(end.balances, "psp:card 5600, earned -5600");
+    assert_eq!(end.moved, (5_600, 0));
+    assert_eq!(end.gateway.duplicate_effects, 0);
+}
+
+#[test]
+fn a_broken_thing_is_sent_once_more_for_nothing() {
+    let broken = AskClaim {
+        items: vec![Units { line: 1, quantity: 1 }],
+        reason: Reason::Defective,
+        resolution: Resolution::Replace,
+        photos: vec!["p-1".into()],
+    };
+    let mut steps = at_home();
+    steps.extend([
+        Step::ask(&carla(), "claim", rma::M::command(1, broken)),
+        Step::ask(&agent("anna"), "allow", rma::M::command(1, Allow { instead: None })),
+        Step::Pass(HOUR),
+        Step::ask(&agent("wim"), "out-3", parcel::M::command(3, HandOver)),
+        Step::Hear("home-3", delivered(3)),
+        Step::Pass(DAY),
+    ]);
+    let end = Story::new(|disk| World::new(disk, packs_itself()), bought(), steps).told();
+    assert_eq!(end.phase, "completed");
+    assert_eq!(end.balances, "psp:card 5000, earned -5000");
+    assert_eq!(end.moved, (5_000, 0));
 }

@@ -25,7 +25,10 @@ pub(crate) fn approve(key: u32) -> Call {
     rma::M::command(key, Approve { instead: None })
 }
 pub(crate) fn decline() -> Call {
-    rma::M::command(1, Decline { reason: "worn".to_owned() })
+    decline_of(1)
+}
+pub(crate) fn decline_of(key: u32) -> Call {
+    rma::M::command(key, Decline { reason: "worn".to_owned() })
 }
 pub(crate) fn label() -> Call {
     rma::M::command(1, IssueLabel { label: "back-1".to_owned() })

@@ -46,6 +46,9 @@ pub(crate) fn paid_on(channel: &str, reference: &str, minor: i64) -> Paid {
         more_allowed: false,
     }
 }
+pub(crate) fn paid_in(currency: &str, minor: i64) -> Paid {
+    Paid { amount: consign::money::Money::new(minor, currency.parse().unwrap()), ..paid(minor) }
+}
 pub(crate) fn paid(minor: i64) -> Paid {
     paid_on("card", "r1", minor)
 }

@@ -28,6 +28,9 @@ pub(crate) fn request_on(channel: &str, key: u32, amount_minor: i64) -> Call {
 pub(crate) fn repaid_as(reference: &str, minor: i64) -> Repaid {
     Repaid { channel: "card".parse().unwrap(), reference: reference.to_owned(), amount: eur(minor) }
 }
+pub(crate) fn repaid_in(currency: &str, minor: i64) -> Repaid {
+    Repaid { amount: consign::money::Money::new(minor, currency.parse().unwrap()), ..repaid(minor) }
+}
 pub(crate) fn repaid(minor: i64) -> Repaid {
     repaid_as("b1", minor)
 }
