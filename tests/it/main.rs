@@ -2,6 +2,7 @@
 // A test that meets what it does not expect has failed, and says so.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 
+mod carriers;
 mod committed;
 mod compile_fail;
 mod diagrams;

@@ -278,7 +278,11 @@ const SPEC: &[(&str, &str, Is)] = &[
         ]),
     ),
     ("2.5", "HandedOver | tracking evidence | same", By(&["dispatch.parcel: HandedOver + Moving"])),
-    ("2.5", "HandedOver | delivered + proof | Delivered", By(&["dispatch.parcel: HandedOver + DeliveredTo"])),
+    (
+        "2.5",
+        "HandedOver | delivered + proof | Delivered",
+        By(&["dispatch.parcel: Delivered + Proven", "dispatch.parcel: HandedOver + DeliveredTo"]),
+    ),
     (
         "2.5",
         "HandedOver | failed, refused, returned | Returning -> ReturnedToSender",

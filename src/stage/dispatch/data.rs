@@ -37,6 +37,12 @@ pub struct Trip {
     /// The newest scan, by the time it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<Scan>,
+    /// How often the carrier tried to deliver it and failed.
+    #[serde(default, skip_serializing_if = "none")]
+    pub attempts: u32,
+    /// What proves that it was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ProofOfDelivery>,
     /// Minor units earned with it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub earned_minor: i64,
@@ -53,6 +59,21 @@ fn is_zero(n: &i64) -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
 fn none(n: &u32) -> bool {
     *n == 0
+}
+
+/// What proves that a parcel was delivered: references to what the carrier or the host keeps, never a name or a
+/// picture. Each is at most 128 bytes; longer ones are cut.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofOfDelivery {
+    /// Of the signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Of a photo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo: Option<String>,
+    /// Where it was: latitude and longitude in millionths of a degree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<(i32, i32)>,
 }
 
 /// A scan of the carrier.
@@ -81,6 +102,8 @@ pub enum Tracking {
     AttemptFailed,
     /// Something is wrong.
     Exception,
+    /// Silent for so long that the carrier tells no more.
+    Stale,
     /// A code of the carrier that maps to none of these.
     Other(String),
 }
@@ -141,7 +164,11 @@ data! {
     /// Will not leave.
     Cancelled { /** What happened to it. */ trip: Trip }
     /// The carrier has it.
-    HandedOver { /** What happened to it. */ trip: Trip, /** Whether it was silent once already. */ silent: bool }
+    HandedOver {
+        /** What happened to it. */ trip: Trip,
+        /** How often the carrier was asked since it was last heard of. */
+        #[serde(default, skip_serializing_if = "none")] asked: u32,
+    }
     /// The carrier lost it.
     Lost { /** What happened to it. */ trip: Trip }
     /// The customer has it.
@@ -202,6 +229,8 @@ data! {
     }
     /// Delivered.
     DeliveredTo { /** To whom. */ by: Receiver }
+    /// The proof of it, which may come later.
+    Proven { /** What proves it. */ proof: ProofOfDelivery }
 
     /// Wants the money captured before it leaves.
     NeedsCapture { /** The parcel. */ parcel: Key }
@@ -289,6 +318,7 @@ quiet!(
     Accepted,
     Mislaid,
     DeliveredTo,
+    Proven,
     TurnedBack,
     CameBack
 );

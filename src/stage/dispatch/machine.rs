@@ -1,7 +1,7 @@
 //! One parcel.
 
 use super::data::*;
-use super::policy::{DispatchPolicy, EarnPolicy, OnShortPick, OnShortage, Packing, ReserveWhen};
+use super::policy::{DispatchPolicy, EarnPolicy, OnLoss, OnShortPick, OnShortage, Packing, ReserveWhen};
 use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::ledger::{P7, P8};
@@ -43,7 +43,7 @@ crate::machine! {
         outcome StockLost @0, StockGaveUp @0, BookLost @0, BookGaveUp @0, Booked @0, BookingRefused @0,
                 Consumed @0, ConsumeRefused @0, Unreserved @0, UnreserveRefused @0, NoNews @0, TrackRefused @0,
                 InStock @1, Short @1, ReserveRefused @1,
-                Accepted @2, Moving @2, Mislaid @2, DeliveredTo @3, TurnedBack @4, CameBack @5;
+                Accepted @2, Moving @2, Mislaid @2, DeliveredTo @3, Proven @3, TurnedBack @4, CameBack @5;
         timer   PlanDue, AnswerDue, RestockDue, ReserveDue, PackDue, SilentDue, ReturnDue;
         signal  Ordered (on granted Wanted), GatesOpen (on granted), GatesShut (on withdrawn),
                 Stop (on granted Cancelling), Recall (on granted TakesBack), Resend, Split, Replan;
@@ -75,6 +75,7 @@ crate::machine! {
         Before    = Planned | Reserving | Backordered | Reserved | OnHold | Released | Unreserving;
         Out       = HandedOver | Lost | Delivered;
         Travelling = HandedOver | Returning;
+        Missing   = HandedOver | Lost;
         AfterStop = CancelRequested | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning
                   | ReturnedToSender;
         NotOut    = Planned | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
@@ -134,14 +135,15 @@ crate::machine! {
         Unreserving     + AnswerDue        => Unreserving / Unreserve;
         HandedOver      + Consumed         => HandedOver;
         HandedOver      + ConsumeRefused   => HandedOver;
-        HandedOver      + Moving           => HandedOver;
-        HandedOver      + SilentDue        => HandedOver | Lost / Track ! P8;
+        HandedOver      + Moving           => HandedOver | Returning;
+        HandedOver      + SilentDue        => HandedOver | Lost / Track ! P8 ? CannotFill, SplitOff, Waive, OweBack;
         HandedOver      + DeliveredTo      => Delivered ! P7;
         HandedOver      + Recall           => Returning;
-        Travelling      + Mislaid          => Lost ! P8;
+        Travelling      + Mislaid          => Lost ! P8 ? CannotFill, SplitOff, Waive, OweBack;
+        Delivered       + Proven           => Delivered;
         Lost            + DeliveredTo      => Delivered ! P7;
         Delivered       + Recall           => Returning;
-        Out             + TurnedBack       => Returning;
+        Out             + TurnedBack       => Delivered | Returning;
         Out             + CameBack         => ReturnedToSender ! P8;
         Returning       + CameBack         => ReturnedToSender ! P8;
         Returning       + ReturnDue        => Returning / Track;
@@ -151,11 +153,12 @@ crate::machine! {
         AfterStop + Stop; NotOut + Recall; AllOpen + Resend | Split; Settled + Replan;
     }
     defer {
-        Before + Accepted | Moving | Mislaid | DeliveredTo | TurnedBack | CameBack;
-        Leaving + Moving | Mislaid | DeliveredTo | TurnedBack | CameBack;
+        Before + Accepted | Moving | Mislaid | DeliveredTo | Proven | TurnedBack | CameBack;
+        Leaving + Moving | Mislaid | DeliveredTo | Proven | TurnedBack | CameBack;
+        Missing + Proven;
     }
     alarm {
-        Cancelled + Accepted | Moving | Mislaid | DeliveredTo | TurnedBack | CameBack;
+        Cancelled + Accepted | Moving | Mislaid | DeliveredTo | Proven | TurnedBack | CameBack;
     }
 }
 
@@ -735,7 +738,7 @@ where
     trip
 }
 fn handed_over<R: Goto<HandedOver> + Row<M = M>>(trip: Trip, cx: &Cx<'_, R>) -> Next<R> {
-    until(cx.after_ms(cx.policy().silent_ms), HandedOver { trip, silent: false })
+    until(cx.after_ms(cx.policy().silent_ms), HandedOver { trip, asked: 0 })
 }
 impl Decide<HandOver> for ReadyToHandOver {
     fn decide(&self, _: &HandOver, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
@@ -817,7 +820,7 @@ impl On<AnswerDue> for Unreserving {
 impl On<Consumed> for HandedOver {
     fn on(&self, _: &Consumed, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let trip = Trip { consumed: true, ..self.trip.clone() };
-        stay(HandedOver { trip, silent: self.silent })
+        stay(HandedOver { trip, asked: self.asked })
     }
 }
 impl On<ConsumeRefused> for HandedOver {
@@ -830,24 +833,30 @@ impl On<Moving> for HandedOver {
     fn on(&self, e: &Moving, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let scan = Scan { status: e.status.clone(), at: cx.occurred() };
         let mut trip = self.trip.clone();
+        if scan.status == Tracking::AttemptFailed {
+            trip.attempts = trip.attempts.saturating_add(1);
+        }
         // Scans come out of order: the newest by the time they name stands.
         if trip.scan.as_ref().is_none_or(|held| held.at <= scan.at) {
             trip.scan = Some(scan);
         }
-        until(cx.after_ms(cx.policy().silent_ms), HandedOver { trip, silent: false })
+        if cx.policy().attempts.is_some_and(|most| trip.attempts >= most) {
+            return returning(&trip, cx);
+        }
+        until(cx.after_ms(cx.policy().silent_ms), HandedOver { trip, asked: 0 })
     }
 }
 impl On<SilentDue> for HandedOver {
     fn on(&self, _: &SilentDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        if !self.silent {
-            cx.want(Track { tracking: self.trip.tracking.clone() });
-            let state = HandedOver { trip: self.trip.clone(), silent: true };
+        if self.asked < cx.policy().inquiries {
+            let asked = self.asked.saturating_add(1);
+            // The first inquiry of each silence is an operation of its own.
+            let nth = if asked == 1 { 0 } else { asked };
+            cx.want_nth(nth, Track { tracking: self.trip.tracking.clone() });
+            let state = HandedOver { trip: self.trip.clone(), asked };
             return until(cx.after_ms(cx.policy().silent_ms), state);
         }
-        let mut trip = self.trip.clone();
-        unearn(&mut trip, cx);
-        cx.hold("lost", format!("parcel {} has been silent for too long", cx.key()));
-        to(Lost { trip })
+        lost(&self.trip, "has been silent for too long", cx)
     }
 }
 impl Trip {
@@ -885,16 +894,71 @@ impl On<Recall> for Delivered {
 }
 impl On<TurnedBack> for Out {
     fn on(&self, _: &TurnedBack, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // A scan of before the delivery tells of a detour; and long after it, the number is another parcel's by now.
+        if let Out::Delivered(s) = self {
+            let at = s.trip.delivered_at.unwrap_or_else(|| cx.occurred());
+            let until = at.saturating_add(std::time::Duration::from_millis(cx.policy().final_ms));
+            if cx.occurred() < at || cx.occurred() > until {
+                return stay(s.clone());
+            }
+        }
         returning(self.trip(), cx)
     }
 }
 impl On<Mislaid> for Travelling {
     fn on(&self, _: &Mislaid, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let mut trip = self.trip().clone();
-        unearn(&mut trip, cx);
-        cx.hold("lost", format!("parcel {} is lost, says the carrier", cx.key()));
-        to(Lost { trip })
+        lost(self.trip(), "is lost, says the carrier", cx)
     }
+}
+impl On<Proven> for Delivered {
+    fn on(&self, e: &Proven, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // The first one stands; each reference adds what was not known.
+        let held = self.trip.proof.clone().unwrap_or_default();
+        let proof = ProofOfDelivery {
+            signature: held.signature.or_else(|| e.proof.signature.as_deref().map(reference)),
+            photo: held.photo.or_else(|| e.proof.photo.as_deref().map(reference)),
+            at: held.at.or(e.proof.at),
+        };
+        stay(Delivered { trip: Trip { proof: Some(proof), ..self.trip.clone() }, by: self.by })
+    }
+}
+
+/// A reference, at most 128 bytes of it.
+fn reference(text: &str) -> String {
+    let ends = text.char_indices().map(|(at, c)| at.saturating_add(c.len_utf8()));
+    let end = ends.take_while(|end| *end <= 128).last().unwrap_or(0);
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// What it earned is taken back, and the customer gets what the policy says.
+fn lost<R>(trip: &Trip, why: &str, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    R: Goto<Lost> + Row<M = M>,
+    P8: PostedBy<R>,
+    CannotFill: AskedBy<R>,
+    SplitOff: AskedBy<R>,
+    Waive: AskedBy<R>,
+    OweBack: AskedBy<R>,
+{
+    let mut trip = trip.clone();
+    unearn(&mut trip, cx);
+    let why = format!("parcel {} {why}", cx.key());
+    let me = cx.key();
+    let more = cx.siblings().instances().any(|(key, s)| {
+        key != me && !matches!(s, State::Cancelled(_) | State::Lost(_) | State::ReturnedToSender(_))
+    });
+    match cx.policy().lost {
+        OnLoss::Hold => cx.hold("lost", why),
+        // Of an order on its way out, all of the money goes back anyway.
+        OnLoss::Refund | OnLoss::Resend if !may_leave(cx) => {}
+        OnLoss::Refund if more => call_off(trip.share_minor, why, cx),
+        OnLoss::Refund => cx.ask(CannotFill { parcel: me, why }),
+        OnLoss::Resend => {
+            let Trip { group, load, share_minor, .. } = trip.clone();
+            cx.ask(SplitOff { parcel: me, rest: Split { group, load, share_minor } });
+        }
+    }
+    to(Lost { trip })
 }
 fn back<R: Goto<ReturnedToSender> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
 where

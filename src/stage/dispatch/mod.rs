@@ -3,7 +3,9 @@
 mod data;
 mod machine;
 mod policy;
+mod tracking;
 
 pub use data::*;
 pub use machine::*;
-pub use policy::{DispatchPolicy, EarnPolicy, OnShortPick, OnShortage, Packing, ReserveWhen};
+pub use policy::{DispatchPolicy, EarnPolicy, OnLoss, OnShortPick, OnShortage, Packing, ReserveWhen};
+pub use tracking::{CodeMap, RawScan, TrackingStatus, evidence};

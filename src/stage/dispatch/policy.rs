@@ -60,6 +60,28 @@ pub enum OnShortPick {
     CallOff,
 }
 
+/// What becomes of a parcel that the carrier lost. What it earned is taken back in any case, and so is the claim on the
+/// carrier a person's business.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnLoss {
+    /// The order is held: a person decides.
+    #[default]
+    Hold,
+    /// Its share is waived, and goes back. Where nothing else is to come, the order is called off.
+    Refund,
+    /// The same is sent once more, in a parcel of its own.
+    Resend,
+}
+
+fn once() -> u32 {
+    1
+}
+fn month() -> u64 {
+    30 * 24 * 60 * 60_000
+}
+
 /// The policy of parcels. Durations are milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DispatchPolicy {
@@ -84,9 +106,21 @@ pub struct DispatchPolicy {
     pub restock_ms: u64,
     /// How long a released parcel may wait for the carrier before a person hears of it. Default 3 days.
     pub pack_ms: u64,
-    /// How long a parcel may be silent before the carrier is asked; twice as long, and it counts as lost. Default 15
-    /// days.
+    /// How long a parcel may be silent before the carrier is asked, and asked again. Default 15 days. Where the carrier
+    /// sends no scans of its own accord, a day makes it a poll.
     pub silent_ms: u64,
+    /// How often the carrier is asked for a silent parcel before it counts as lost. Default 1.
+    #[serde(default = "once")]
+    pub inquiries: u32,
+    /// After how many failed attempts to deliver it a parcel is on its way back. Default: when the carrier says so.
+    #[serde(default)]
+    pub attempts: Option<u32>,
+    /// What becomes of a parcel that is lost.
+    #[serde(default)]
+    pub lost: OnLoss,
+    /// How long after its delivery a parcel may still be said to be on its way back. Default 30 days.
+    #[serde(default = "month")]
+    pub final_ms: u64,
     /// How long a parcel on its way back may be silent before a person hears of it. Default 30 days.
     pub return_ms: u64,
 }
@@ -107,6 +141,10 @@ impl Default for DispatchPolicy {
             restock_ms: DAY,
             pack_ms: 3 * DAY,
             silent_ms: 15 * DAY,
+            inquiries: once(),
+            attempts: None,
+            lost: OnLoss::Hold,
+            final_ms: month(),
             return_ms: 30 * DAY,
         }
     }

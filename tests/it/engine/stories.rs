@@ -8,8 +8,11 @@ use consign::stage::aftersales::{
     Approve as Allow, AskClaim, AskReturn, Found, Inspect, IssueLabel, OnItsWay, Reason, Receive, Resolution,
     Units, Verdict, rma,
 };
-use consign::stage::dispatch::{CameBack, HandOver, Pack, TurnedBack, Unit, parcel};
+use consign::stage::dispatch::{
+    Accepted, CameBack, ConfirmStop, HandOver, Moving, Pack, Tracking, TurnedBack, Unit, parcel,
+};
 use consign::stage::payment::{CaptureMode, FundsPolicy, Start, attempt};
+use consign::stage::refund::{Request, refund};
 use consign::stage::review::{Approve, Claim, case};
 
 use super::journey::{cancel, delivered, start};
@@ -223,4 +226,67 @@ fn a_broken_thing_is_sent_once_more_for_nothing() {
     assert_eq!(end.phase, "completed");
     assert_eq!(end.balances, "psp:card 5000, earned -5000");
     assert_eq!(end.moved, (5_000, 0));
+}
+
+#[test]
+fn t21_a_cancellation_races_the_hand_over_and_the_warehouse_decides_parcel_by_parcel() {
+    let steps = [
+        Step::Place,
+        Step::ask(&carla(), "pay", start(1)),
+        Step::Pass(HOUR),
+        Step::PayAgain,
+        Step::ask(&agent("wim"), "pack-1", parcel::M::command(1, Pack)),
+        Step::ask(&agent("wim"), "pack-2", parcel::M::command(2, Pack)),
+        Step::Pass(HOUR),
+        Step::ask(&agent("anna"), "cancel", cancel()),
+        // The first one is on the van already, the second one is still on the shelf.
+        Step::Hear("out-1", parcel::M::evidence(1, Accepted)),
+        Step::ask(&agent("wim"), "stop-2", parcel::M::command(2, ConfirmStop)),
+        Step::refused(&agent("wim"), "takes no HandOver", parcel::M::command(2, HandOver)),
+        Step::Hear("home-1", delivered(1)),
+        Step::Pass(DAY),
+    ];
+    let end = Story::new(|disk| World::new(disk, Physical::default()), bought(), steps).told();
+    assert_eq!(end.phase, "completed");
+    assert_eq!(end.balances, "psp:card 3000, earned -3000");
+    assert_eq!(end.moved, (5_000, 2_000));
+    assert_eq!(end.gateway.duplicate_effects, 0);
+}
+
+#[test]
+fn t22_a_delivered_parcel_comes_back_and_scans_stand_by_their_time() {
+    let moving = |status, scan: &str| parcel::M::evidence(1, Moving { status, scan: scan.into() });
+    let steps = [
+        Step::Place,
+        Step::ask(&carla(), "pay", start(1)),
+        Step::Pass(HOUR),
+        Step::PayAgain,
+        // The last van is heard of before the first hub, and both before the hand-over.
+        Step::Hear("van", moving(Tracking::OutForDelivery, "van")),
+        Step::Hear("hub", moving(Tracking::InTransit, "hub")),
+        Step::ask(&agent("wim"), "out", parcel::M::command(1, HandOver)),
+        Step::Hear("home", delivered(1)),
+        Step::Pass(DAY),
+        Step::Hear("turned", parcel::M::evidence(1, TurnedBack)),
+        Step::Hear("late", moving(Tracking::InTransit, "late")),
+        Step::Hear("back", parcel::M::evidence(1, CameBack)),
+        Step::Release,
+        Step::ask_of(&agent("anna"), "refund", |view| {
+            let paid = view.instances().into_iter().find(|(_, _, state)| *state == "Captured");
+            let back = Request {
+                attempt: paid.map_or(Key(1), |(_, key, _)| key),
+                channel: "card".parse().unwrap(),
+                reference: None,
+                amount_minor: 5_000,
+                reason: "it came back".into(),
+            };
+            refund::M::command(9, back)
+        }),
+        Step::Pass(DAY),
+    ];
+    let order = draft("o-1", &[5_000], &[("card", 5_000)]);
+    let end = Story::new(|disk| World::new(disk, packs_itself()), order, steps).told();
+    assert_eq!(end.balances, "");
+    assert_eq!(end.moved, (5_000, 5_000));
+    assert_eq!(end.gateway.duplicate_effects, 0);
 }

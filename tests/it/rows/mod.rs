@@ -7,6 +7,7 @@ pub(crate) mod amend;
 pub(crate) mod dispatch;
 mod earning;
 mod ends;
+mod follow;
 mod journeys;
 pub(crate) mod lifecycle;
 pub(crate) mod parcels;
@@ -75,6 +76,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(parcels::cases());
     all.extend(activation::cases());
     all.extend(aftersales::cases());
+    all.extend(follow::cases());
     all
 }
 

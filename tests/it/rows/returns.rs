@@ -179,7 +179,8 @@ fn a_restocking_fee_is_kept_and_the_rest_goes_back() {
 }
 
 /// Lines of an order, and which units come back, in which order.
-fn returned() -> impl Strategy<Value = (Vec<(u32, i64)>, i64, Vec<(usize, u32)>)> {
+type Returned = (Vec<(u32, i64)>, i64, Vec<(usize, u32)>);
+fn returned() -> impl Strategy<Value = Returned> {
     (
         prop::collection::vec((1u32..5, 1i64..4_000), 1..5),
         -700i64..700,
