@@ -190,6 +190,7 @@ fn what(state: &attempt::State) -> &Try {
 fn trip(state: &parcel::State) -> &Trip {
     match state {
         parcel::State::Planned(s) => &s.trip,
+        parcel::State::Allocating(s) => &s.trip,
         parcel::State::Reserving(s) => &s.trip,
         parcel::State::Backordered(s) => &s.trip,
         parcel::State::Reserved(s) => &s.trip,

@@ -17,7 +17,7 @@ use crate::machine::Effect;
 use crate::pipeline::Pipeline;
 use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
 use crate::stage::aftersales::Restock;
-use crate::stage::dispatch::{Book, Consume, Reserve, Track, Unreserve};
+use crate::stage::dispatch::{AskStock, Book, Consume, Reserve, Track, Unreserve};
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
 use crate::stage::review::Score;
@@ -104,7 +104,8 @@ impl EngineBuilder {
     #[must_use]
     pub fn inventory(self, inventory: Arc<dyn InventoryAdapter>) -> Self {
         let i = || Inventory(inventory.clone());
-        self.effect_in::<Reserve>("inventory", i())
+        self.effect_in::<AskStock>("inventory", i())
+            .effect_in::<Reserve>("inventory", i())
             .effect_in::<Unreserve>("inventory", i())
             .effect_in::<Consume>("inventory", i())
             .effect_in::<Restock>("inventory", i())

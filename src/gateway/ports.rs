@@ -8,7 +8,7 @@ use super::{Handler, Repeats, Ticket};
 use crate::machine::{Effect, Reply};
 use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
 use crate::stage::aftersales::Restock;
-use crate::stage::dispatch::{Book, Consume, Reserve, Track, Unreserve};
+use crate::stage::dispatch::{AskStock, Book, Consume, Reserve, Track, Unreserve};
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
 use crate::stage::review::Score;
@@ -47,6 +47,9 @@ pub trait RiskScorer: Send + Sync + 'static {
 /// Stock. Each of these changes it at most once per key, however often it is sent.
 #[async_trait]
 pub trait InventoryAdapter: Send + Sync + 'static {
+    /// Says what every warehouse has of some units, beyond what is set aside. Changes nothing. It is asked only where
+    /// the policy chooses among warehouses; an inventory of one place answers for that one.
+    async fn stock(&self, ask: AskStock, ticket: &Ticket) -> Answer<AskStock>;
     /// Sets units aside, all or none.
     async fn reserve(&self, reserve: Reserve, ticket: &Ticket) -> Answer<Reserve>;
     /// Gives them back. A reservation that never arrived counts as given back, and must not arrive later.
@@ -159,7 +162,7 @@ handlers!(Payments(PaymentGateway) repeats |p| p.repeats() => {
 });
 handlers!(Scorer(RiskScorer) repeats |_| FOR_EVER => { Score = score });
 handlers!(Inventory(InventoryAdapter) repeats |_| FOR_EVER => {
-    Reserve = reserve, Unreserve = unreserve, Consume = consume, Restock = restock,
+    AskStock = stock, Reserve = reserve, Unreserve = unreserve, Consume = consume, Restock = restock,
 });
 handlers!(Platform(AdPlatform) repeats |p| p.repeats() => {
     Activate = activate, InquireService = inquire, Submit = submit, Switch = switch, End = end, EndTwin = end_twin,

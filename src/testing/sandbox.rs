@@ -18,7 +18,8 @@ use crate::machine::{Effect, Reply};
 use crate::money::Money;
 use crate::stage::aftersales::{Restock, Restocked};
 use crate::stage::dispatch::{
-    Book, Booked, Consume, Consumed, InStock, NoNews, Reserve, Short, Track, Unreserve, Unreserved,
+    AskStock, Book, Booked, Consume, Consumed, InStock, NoNews, Reserve, Short, StockSeen, Track, Unit,
+    Unreserve, Unreserved, WarehouseStock,
 };
 use crate::stage::payment::{
     Authorised, Capture, CaptureRefused, Charge, Close, DeclineClass, Gone, HoldReleased, Inquire, NotThere,
@@ -544,6 +545,13 @@ struct StockLine {
     order: String,
     parcel: Key,
     units: u64,
+    /// Which reservation of the parcel.
+    #[serde(default)]
+    asked: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warehouse: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    what: Vec<Unit>,
 }
 
 #[derive(Debug, Default)]
@@ -551,10 +559,18 @@ struct StockBooks {
     file: LedgerFile,
     done: BTreeMap<String, StockLine>,
     short: BTreeSet<String>,
+    lacks: BTreeSet<String>,
     counts: BTreeMap<(String, Key, String), u64>,
+    /// What is on the shelves, by warehouse and SKU. A warehouse that is not named here has everything.
+    shelves: BTreeMap<String, BTreeMap<String, i64>>,
+    /// Warehouses that answer short whatever they said they have.
+    empty: BTreeSet<String>,
+    /// What is set aside, by order, parcel and reservation.
+    aside: BTreeMap<(String, Key, u32), BTreeMap<String, i64>>,
 }
 
-/// A warehouse with books of its own. It has everything in stock, except for orders that are told short.
+/// An inventory with books of its own. It has everything in stock, except for orders that are told short, SKUs that it
+/// lacks, and warehouses whose shelves are filled by hand.
 #[derive(Debug)]
 pub struct SandboxInventory {
     books: Mutex<StockBooks>,
@@ -578,6 +594,35 @@ impl SandboxInventory {
     /// Lets an order find nothing in stock.
     pub fn tell_short(&self, order: &str) {
         lock(&self.books).short.insert(order.to_owned());
+    }
+
+    /// Lets a SKU be out of stock everywhere.
+    pub fn lacks(&self, sku: &str) {
+        lock(&self.books).lacks.insert(sku.to_owned());
+    }
+
+    /// Lets a SKU that was out of stock be there again.
+    pub fn has_again(&self, sku: &str) {
+        lock(&self.books).lacks.remove(sku);
+    }
+
+    /// Puts units on the shelves of a warehouse, which has nothing else from then on but what is put there.
+    pub fn fill(&self, warehouse: &str, sku: &str, quantity: u32) {
+        let mut b = lock(&self.books);
+        let shelf = b.shelves.entry(warehouse.to_owned()).or_default().entry(sku.to_owned()).or_default();
+        *shelf = shelf.saturating_add(i64::from(quantity));
+    }
+
+    /// Lets a warehouse answer short whenever it is asked to set something aside, whatever it says it has.
+    pub fn tell_empty(&self, warehouse: &str) {
+        lock(&self.books).empty.insert(warehouse.to_owned());
+    }
+
+    /// Units on the shelves of a warehouse that are not set aside.
+    #[must_use]
+    pub fn on_shelf(&self, warehouse: &str, sku: &str) -> i64 {
+        let b = lock(&self.books);
+        b.shelves.get(warehouse).and_then(|shelf| shelf.get(sku)).copied().unwrap_or_default()
     }
 
     /// Units set aside again without having been given back, and taken out more than once: operations beyond one per
@@ -618,7 +663,14 @@ impl SandboxInventory {
             .count()
     }
 
-    fn run(&self, op: &str, ticket: &Ticket, units: u64) -> io::Result<()> {
+    fn run(
+        &self,
+        op: &str,
+        ticket: &Ticket,
+        asked: u32,
+        what: &[Unit],
+        warehouse: Option<&String>,
+    ) -> io::Result<()> {
         let mut b = lock(&self.books);
         if b.done.contains_key(ticket.key.as_str()) {
             return Ok(());
@@ -628,7 +680,10 @@ impl SandboxInventory {
             key: ticket.key.to_string(),
             order: ticket.order.to_string(),
             parcel: ticket.instance,
-            units,
+            units: count(what),
+            asked,
+            warehouse: warehouse.cloned(),
+            what: what.to_vec(),
         };
         b.file.append(&line)?;
         b.enter(&line);
@@ -641,41 +696,102 @@ impl StockBooks {
         let n = self.counts.entry((line.order.clone(), line.parcel, line.op.clone())).or_default();
         *n = n.saturating_add(1);
         self.done.insert(line.key.clone(), line.clone());
+        let aside = self.aside.entry((line.order.clone(), line.parcel, line.asked)).or_default();
+        for unit in &line.what {
+            let held = aside.entry(unit.sku.clone()).or_default();
+            let (delta, back) = match line.op.as_str() {
+                "reserve" => (i64::from(unit.quantity), -i64::from(unit.quantity)),
+                // What was never set aside does not come back to the shelf.
+                "unreserve" => {
+                    let there = i64::from(unit.quantity).min(*held);
+                    (-there, there)
+                }
+                "consume" => (-i64::from(unit.quantity), 0),
+                _ => (0, 0),
+            };
+            *held = held.saturating_add(delta);
+            let shelves = line.warehouse.as_ref().and_then(|w| self.shelves.get_mut(w));
+            if let Some(shelf) = shelves {
+                let there = shelf.entry(unit.sku.clone()).or_default();
+                *there = there.saturating_add(back);
+            }
+        }
+    }
+
+    /// What cannot be set aside of these units.
+    fn missing(&self, order: &str, warehouse: Option<&String>, units: &[Unit]) -> Vec<Unit> {
+        let empty = self.short.contains(order) || warehouse.is_some_and(|w| self.empty.contains(w));
+        let shelf = warehouse.and_then(|w| self.shelves.get(w));
+        let lacking = |unit: &Unit| {
+            if empty || self.lacks.contains(&unit.sku) {
+                return Some(unit.clone());
+            }
+            let there = shelf?.get(&unit.sku).copied().unwrap_or_default().max(0);
+            let quantity =
+                u32::try_from(i64::from(unit.quantity).saturating_sub(there)).ok().filter(|n| *n > 0)?;
+            Some(Unit { sku: unit.sku.clone(), quantity })
+        };
+        units.iter().filter_map(lacking).collect()
+    }
+
+    /// What the warehouses have of these units.
+    fn seen(&self, units: &[Unit]) -> Vec<WarehouseStock> {
+        let of = |(warehouse, shelf): (&String, &BTreeMap<String, i64>)| {
+            let there = |sku: &String| {
+                let held =
+                    if self.lacks.contains(sku) { 0 } else { shelf.get(sku).copied().unwrap_or_default() };
+                u32::try_from(held.max(0)).unwrap_or(u32::MAX)
+            };
+            let units = units.iter().map(|u| Unit { sku: u.sku.clone(), quantity: there(&u.sku) }).collect();
+            WarehouseStock { warehouse: warehouse.clone(), units }
+        };
+        self.shelves.iter().map(of).collect()
     }
 }
 
-fn count(units: &[crate::stage::dispatch::Unit]) -> u64 {
+fn count(units: &[Unit]) -> u64 {
     units.iter().map(|u| u64::from(u.quantity)).sum()
 }
 
 #[async_trait]
 impl InventoryAdapter for SandboxInventory {
+    async fn stock(&self, ask: AskStock, _: &Ticket) -> Answer<AskStock> {
+        let stock = lock(&self.books).seen(&ask.units);
+        Reply::Done(StockSeen { stock }.into())
+    }
+
     async fn restock(&self, restock: Restock, ticket: &Ticket) -> Answer<Restock> {
-        match self.run("restock", ticket, count(&restock.units)) {
+        match self.run("restock", ticket, 0, &restock.units, None) {
             Ok(()) => Reply::Done(Restocked.into()),
             Err(e) => Reply::NotSent(e.to_string()),
         }
     }
 
     async fn reserve(&self, reserve: Reserve, ticket: &Ticket) -> Answer<Reserve> {
-        if lock(&self.books).short.contains(ticket.order.order.as_str()) {
-            return Reply::Done(Short { missing: reserve.units }.into());
+        let (units, warehouse) = (reserve.units, reserve.warehouse.as_ref());
+        {
+            let b = lock(&self.books);
+            let missing = b.missing(ticket.order.order.as_str(), warehouse, &units);
+            // What was set aside under this key is set aside, whatever is left on the shelf.
+            if !missing.is_empty() && !b.done.contains_key(ticket.key.as_str()) {
+                return Reply::Done(Short { missing }.into());
+            }
         }
-        match self.run("reserve", ticket, count(&reserve.units)) {
+        match self.run("reserve", ticket, reserve.asked, &units, warehouse) {
             Ok(()) => Reply::Done(InStock.into()),
             Err(e) => Reply::NotSent(e.to_string()),
         }
     }
 
-    async fn unreserve(&self, unreserve: Unreserve, ticket: &Ticket) -> Answer<Unreserve> {
-        match self.run("unreserve", ticket, count(&unreserve.units)) {
+    async fn unreserve(&self, back: Unreserve, ticket: &Ticket) -> Answer<Unreserve> {
+        match self.run("unreserve", ticket, back.asked, &back.units, back.warehouse.as_ref()) {
             Ok(()) => Reply::Done(Unreserved.into()),
             Err(e) => Reply::NotSent(e.to_string()),
         }
     }
 
     async fn consume(&self, consume: Consume, ticket: &Ticket) -> Answer<Consume> {
-        match self.run("consume", ticket, count(&consume.units)) {
+        match self.run("consume", ticket, consume.asked, &consume.units, consume.warehouse.as_ref()) {
             Ok(()) => Reply::Done(Consumed.into()),
             Err(e) => Reply::NotSent(e.to_string()),
         }

@@ -218,7 +218,12 @@ const SPEC: &[(&str, &str, Is)] = &[
     (
         "2.5",
         "- | allocate | Planned",
-        By(&["dispatch.parcel: New + Ordered", "dispatch.parcel: New + GatesOpen"]),
+        By(&[
+            "dispatch.parcel: New + Ordered",
+            "dispatch.parcel: New + GatesOpen",
+            "dispatch.parcel: Allocating + StockSeen",
+            "dispatch.parcel: Allocating + AnswerDue",
+        ]),
     ),
     (
         "2.5",
@@ -226,6 +231,7 @@ const SPEC: &[(&str, &str, Is)] = &[
         By(&[
             "dispatch.parcel: Planned + GatesOpen",
             "dispatch.parcel: Planned + PlanDue",
+            "dispatch.parcel: Allocating + AskStockRefused",
             "dispatch.parcel: Reserving + InStock",
             "dispatch.parcel: Reserving + Short",
             "dispatch.parcel: Reserving + ReserveRefused",
@@ -303,6 +309,7 @@ const SPEC: &[(&str, &str, Is)] = &[
         "up to Released | cancel | Cancelled",
         By(&[
             "dispatch.parcel: Planned + Stop",
+            "dispatch.parcel: Allocating + Stop",
             "dispatch.parcel: Reserving + Stop",
             "dispatch.parcel: Backordered + Stop",
             "dispatch.parcel: Shelved + Stop",
@@ -647,6 +654,7 @@ const BESIDES: &[(&str, &str)] = &[
     ("dispatch.parcel: New + Resend", "an exchange or a claim sends something else (2.8)"),
     ("dispatch.parcel: New + Replan", "an amended order has another group (2.11, T26)"),
     ("dispatch.parcel: Planned + Replan", "an amended order is planned anew (2.11, T26)"),
+    ("dispatch.parcel: Allocating + Replan", "an amended order is planned anew (2.11, T26)"),
     ("dispatch.parcel: Backordered + Replan", "an amended order is planned anew (2.11, T26)"),
     ("dispatch.parcel: Reserving + Replan", "an amended order is planned anew (2.11, T26)"),
     ("dispatch.parcel: Shelved + Replan", "an amended order is planned anew (2.11, T26)"),

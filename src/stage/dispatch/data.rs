@@ -22,6 +22,12 @@ pub struct Trip {
     /// How often stock was asked for: each time is an operation of its own.
     #[serde(default)]
     pub asked: u32,
+    /// The warehouse it leaves from, once that is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warehouse: Option<String>,
+    /// Warehouses that were short since it was last allocated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
     /// How often something was missing when it was picked.
     #[serde(default, skip_serializing_if = "none")]
     pub picks: u32,
@@ -133,9 +139,20 @@ pub struct Item {
     pub line: Option<u32>,
 }
 
+/// What a warehouse has, of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarehouseStock {
+    /// Which.
+    pub warehouse: String,
+    /// What can be set aside there.
+    pub units: Vec<Unit>,
+}
+
 data! {
-    /// Allocated, nothing reserved.
+    /// Planned, nothing reserved.
     Planned { /** What happened to it. */ trip: Trip }
+    /// The warehouses were asked what they have.
+    Allocating { /** What happened to it. */ trip: Trip }
     /// Stock was asked for.
     Reserving { /** What happened to it. */ trip: Trip }
     /// Not in stock.
@@ -186,20 +203,38 @@ data! {
     /// Takes one hold away.
     Unhold { /** Which. */ reason: String }
 
+    /// Asks what every warehouse has of this. Sets nothing aside.
+    AskStock { /** What. */ units: Vec<Unit> }
     /// Sets units aside.
-    Reserve { /** What. */ units: Vec<Unit> }
+    Reserve {
+        /** What. */ units: Vec<Unit>,
+        /** Which reservation of the parcel, from 1. */ asked: u32,
+        /** Where, if a warehouse was chosen. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] warehouse: Option<String>,
+    }
     /// Gives units back.
     Unreserve {
         /** What. */ units: Vec<Unit>,
         /** Which reservation: the number of times stock had been asked for. */ asked: u32,
+        /** Where, if a warehouse was chosen. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] warehouse: Option<String>,
     }
     /// Takes units out of the stock for good.
-    Consume { /** What. */ units: Vec<Unit>, /** Which reservation. */ asked: u32 }
+    Consume {
+        /** What. */ units: Vec<Unit>,
+        /** Which reservation. */ asked: u32,
+        /** Where, if a warehouse was chosen. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] warehouse: Option<String>,
+    }
     /// Books a label.
     Book { /** What is in it. */ units: Vec<Unit> }
     /// Asks the carrier where it is.
     Track { /** The carrier's number. */ tracking: Option<String> }
 
+    /// What the warehouses have.
+    StockSeen { /** By warehouse. */ stock: Vec<WarehouseStock> }
+    /// The inventory does not say what there is.
+    AskStockRefused { /** Why. */ why: String }
     /// Not in stock.
     Short { /** What is missing. */ missing: Vec<Unit> }
     /// The warehouse refuses.
@@ -243,6 +278,8 @@ data! {
         /** Which group of the order's lines. */ group: Option<String>,
         /** What. */ load: Vec<Item>,
         /** Minor units of the order's total that it carries. */ share_minor: i64,
+        /** Where it leaves from, if that is chosen already. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] warehouse: Option<String>,
     }
     /// The order was amended: what it is to carry now, if anything.
     Replan { /** What. */ plan: Option<Split> }
@@ -313,6 +350,8 @@ quiet!(
     NoNews,
     TrackRefused,
     InStock,
+    StockSeen,
+    AskStockRefused,
     Short,
     ReserveRefused,
     Accepted,

@@ -2,6 +2,7 @@
 
 use super::data::*;
 use super::policy::{DispatchPolicy, EarnPolicy, OnLoss, OnShortPick, OnShortage, Packing, ReserveWhen};
+use super::warehouse::Allotment;
 use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::ledger::{P7, P8};
@@ -22,13 +23,14 @@ crate::machine! {
     ///
     /// Ranks: 0 stock was asked for, 1 the warehouse answered, 2 the carrier has it, 3 delivered, 4 on its way back,
     /// 5 back.
-    pub mod parcel = "dispatch.parcel" v 4;
+    pub mod parcel = "dispatch.parcel" v 6;
     policy DispatchPolicy;
     needs Funded, Approved<ToDispatch>;
     hears Collected, Cancelling, TakesBack, Wanted;
     yields Served<Goods>, WithCustomer;
     index "dispatch.tracking";
     effects {
+        AskStock (read)    => done StockSeen, declined AskStockRefused, unknown StockLost, exhausted StockGaveUp;
         Reserve (repeat)   => done InStock | Short, declined ReserveRefused, unknown StockLost, exhausted StockGaveUp;
         Unreserve (repeat) => done Unreserved, declined UnreserveRefused, unknown StockLost, exhausted StockGaveUp;
         Consume (repeat)   => done Consumed, declined ConsumeRefused, unknown StockLost, exhausted StockGaveUp;
@@ -42,7 +44,7 @@ crate::machine! {
         command Pack, PickShort, HandOver, Hold, Unhold, ConfirmStop;
         outcome StockLost @0, StockGaveUp @0, BookLost @0, BookGaveUp @0, Booked @0, BookingRefused @0,
                 Consumed @0, ConsumeRefused @0, Unreserved @0, UnreserveRefused @0, NoNews @0, TrackRefused @0,
-                InStock @1, Short @1, ReserveRefused @1,
+                StockSeen @0, AskStockRefused @0, InStock @1, Short @1, ReserveRefused @1,
                 Accepted @2, Moving @2, Mislaid @2, DeliveredTo @3, Proven @3, TurnedBack @4, CameBack @5;
         timer   PlanDue, AnswerDue, RestockDue, ReserveDue, PackDue, SilentDue, ReturnDue;
         signal  Ordered (on granted Wanted), GatesOpen (on granted), GatesShut (on withdrawn),
@@ -50,6 +52,7 @@ crate::machine! {
     }
     states {
         Planned: wait(PlanDue) @1,
+        Allocating: busy(AnswerDue) @1,
         Reserving: busy(AnswerDue) @0,
         Backordered: wait(RestockDue) @1,
         Reserved: wait(ReserveDue) @1,
@@ -72,27 +75,27 @@ crate::machine! {
         Leaving   = ReadyToHandOver | CancelRequested;
         Settled   = ReadyToHandOver | CancelRequested | Cancelled | HandedOver | Lost | Delivered | Returning
                   | ReturnedToSender;
-        Before    = Planned | Reserving | Backordered | Reserved | OnHold | Released | Unreserving;
+        Before    = Planned | Allocating | Reserving | Backordered | Reserved | OnHold | Released | Unreserving;
         Out       = HandedOver | Lost | Delivered;
         Travelling = HandedOver | Returning;
         Missing   = HandedOver | Lost;
         AfterStop = CancelRequested | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning
                   | ReturnedToSender;
-        NotOut    = Planned | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
+        NotOut    = Planned | Allocating | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
                   | CancelRequested | Unreserving | Cancelled | Lost | Returning | ReturnedToSender;
-        AllOpen   = Planned | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
+        AllOpen   = Planned | Allocating | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
                   | CancelRequested | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning
                   | ReturnedToSender;
-        Unmoved   = Reserving | Backordered | OnHold | Released | ReadyToHandOver | CancelRequested | Unreserving
-                  | Cancelled | HandedOver | Lost | Delivered | Returning | ReturnedToSender;
-        Ungated   = Planned | Reserving | Backordered | Reserved | OnHold | CancelRequested | Unreserving
+        Unmoved   = Allocating | Reserving | Backordered | OnHold | Released | ReadyToHandOver | CancelRequested
+                  | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning | ReturnedToSender;
+        Ungated   = Planned | Allocating | Reserving | Backordered | Reserved | OnHold | CancelRequested | Unreserving
                   | Cancelled | HandedOver | Lost | Delivered | Returning | ReturnedToSender;
     }
     rows {
-        New             + Ordered          => Reserving / Reserve;
-        New             + GatesOpen        => Reserving / Reserve;
-        New             + Resend           => Reserving / Reserve;
-        New             + Split            => Planned;
+        New             + Ordered          => Allocating | Reserving / AskStock, Reserve;
+        New             + GatesOpen        => Allocating | Reserving / AskStock, Reserve;
+        New             + Resend           => Allocating | Reserving / AskStock, Reserve;
+        New             + Split            => Planned | Reserving / Reserve;
         New             + Replan           => Planned | Cancelled;
         Planned         + Replan           => Planned | Cancelled;
         Backordered     + Replan           => Planned | Cancelled;
@@ -100,16 +103,23 @@ crate::machine! {
         Shelved         + Replan           => Reserved | OnHold | Released | Unreserving | Planned | Cancelled
                                             / Unreserve;
         Unreserving     + Replan           => Unreserving;
-        Planned         + GatesOpen        => Reserving / Reserve;
-        Planned         + PlanDue          => Planned | Reserving / Reserve;
+        Planned         + GatesOpen        => Allocating | Reserving / AskStock, Reserve;
+        Planned         + PlanDue          => Planned | Allocating | Reserving / AskStock, Reserve;
         Planned         + Stop             => Cancelled;
+        Allocating      + StockSeen        => Reserving | Backordered | Cancelled / Reserve
+                                            ? SplitOff, CannotFill, Waive, OweBack;
+        Allocating      + AskStockRefused  => Backordered | Cancelled ? CannotFill, Waive, OweBack;
+        Allocating      + AnswerDue        => Allocating / AskStock;
+        Allocating      + Replan           => Allocating | Planned | Cancelled;
+        Allocating      + Stop             => Cancelled;
         Reserving       + InStock          => Reserved | Released | ReadyToHandOver / Book ? NeedsCapture;
-        Reserving       + Short            => Backordered | Cancelled | Reserving / Reserve
+        Reserving       + Short            => Backordered | Cancelled | Allocating | Reserving / AskStock, Reserve
                                             ? CannotFill, Waive, OweBack;
-        Reserving       + ReserveRefused   => Backordered | Cancelled ? CannotFill, Waive, OweBack;
+        Reserving       + ReserveRefused   => Backordered | Cancelled | Allocating / AskStock
+                                            ? CannotFill, Waive, OweBack;
         Reserving       + AnswerDue        => Reserving / Reserve;
         Reserving       + Stop             => Unreserving / Unreserve;
-        Backordered     + RestockDue       => Reserving / Reserve;
+        Backordered     + RestockDue       => Allocating | Reserving / AskStock, Reserve;
         Backordered     + Stop             => Cancelled;
         Reserved        + GatesOpen        => Released | ReadyToHandOver / Book ? NeedsCapture;
         Reserved        + ReserveDue       => Reserved | Unreserving / Unreserve;
@@ -179,8 +189,8 @@ impl Trip {
     }
 
     fn of(plan: &Split, asked: u32) -> Self {
-        let Split { group, load, share_minor } = plan.clone();
-        Self { group, load, share_minor, asked, ..Self::default() }
+        let Split { group, load, share_minor, warehouse } = plan.clone();
+        Self { group, load, share_minor, warehouse, asked, ..Self::default() }
     }
 }
 
@@ -196,7 +206,7 @@ fn planned(order: &Order, parcel: &Parcel) -> Split {
         Some(Item { sku: line.sku.clone(), quantity: line.quantity, line: at })
     };
     let load = parcel.lines.iter().filter_map(item).collect();
-    Split { group: parcel.group.clone(), load, share_minor: parcel.share_minor }
+    Split { group: parcel.group.clone(), load, share_minor: parcel.share_minor, warehouse: None }
 }
 
 /// Takes units out of a load, and the part of its share that they carry: by what they cost, or evenly where they cost
@@ -233,7 +243,7 @@ fn take_out(trip: &Trip, missing: &[Unit], order: &Order) -> Option<(Trip, Split
         .or_else(|_| split_minor(trip.share_minor, &[worth(&kept, 1), worth(&out, 1)]))
         .unwrap_or_else(|_| vec![trip.share_minor, 0]);
     let share = |at: usize| parts.get(at).copied().unwrap_or_default();
-    let rest = Split { group: trip.group.clone(), load: out, share_minor: share(1) };
+    let rest = Split { group: trip.group.clone(), load: out, share_minor: share(1), warehouse: None };
     Some((Trip { load: kept, share_minor: share(0), ..trip.clone() }, rest))
 }
 
@@ -256,23 +266,51 @@ impl Opens<GatesOpen, M> for New {
     }
 }
 
+/// Sets its units aside where it leaves from.
 fn reserve<R: Goto<Reserving> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
 where
     Reserve: EmittedBy<R>,
 {
     let asked = trip.asked.saturating_add(1);
-    cx.want_nth(asked, Reserve { units: trip.units() });
-    let at = cx.after_ms(cx.policy().answer_ms);
-    until(at, Reserving { trip: Trip { asked, ..trip.clone() } })
+    set_aside(&Trip { asked, ..trip.clone() }, cx)
 }
-fn open<R: Goto<Reserving> + Row<M = M>>(cx: &mut Cx<'_, R>) -> Next<R>
+fn set_aside<R: Goto<Reserving> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
 where
+    Reserve: EmittedBy<R>,
+{
+    let (asked, warehouse) = (trip.asked, trip.warehouse.clone());
+    cx.want_nth(asked, Reserve { units: trip.units(), asked, warehouse });
+    until(cx.after_ms(cx.policy().answer_ms), Reserving { trip: trip.clone() })
+}
+/// Asks what there is and where, before a warehouse is chosen. Each look has a number of its own among the
+/// reservations, since what is looked for may be another thing each time.
+fn allocate<R: Goto<Allocating> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    AskStock: EmittedBy<R>,
+{
+    let asked = trip.asked.saturating_add(1);
+    cx.want_nth(asked, AskStock { units: trip.units() });
+    let trip = Trip { asked, warehouse: None, ..trip.clone() };
+    until(cx.after_ms(cx.policy().answer_ms), Allocating { trip })
+}
+/// Begins to set units aside: at once, or where a warehouse is to be chosen, with a look at what each has.
+fn begin<R: Goto<Allocating> + Goto<Reserving> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
+where
+    AskStock: EmittedBy<R>,
+    Reserve: EmittedBy<R>,
+{
+    let trip = Trip { warehouse: None, without: Vec::new(), ..trip.clone() };
+    if cx.policy().warehouses.is_some() { allocate(&trip, cx) } else { reserve(&trip, cx) }
+}
+fn open<R: Goto<Allocating> + Goto<Reserving> + Row<M = M>>(cx: &mut Cx<'_, R>) -> Next<R>
+where
+    AskStock: EmittedBy<R>,
     Reserve: EmittedBy<R>,
 {
     let order = cx.order();
     let parcels = order.parcels();
     let plan = parcels.iter().find(|p| p.key == cx.key()).map(|p| planned(order, p));
-    reserve(&plan.map(|plan| Trip::of(&plan, 0)).unwrap_or_default(), cx)
+    begin(&plan.map(|plan| Trip::of(&plan, 0)).unwrap_or_default(), cx)
 }
 impl On<Ordered> for New {
     fn on(&self, _: &Ordered, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -286,13 +324,13 @@ impl On<GatesOpen> for New {
 }
 impl On<GatesOpen> for Planned {
     fn on(&self, _: &GatesOpen, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        reserve(&self.trip, cx)
+        begin(&self.trip, cx)
     }
 }
 impl On<PlanDue> for Planned {
     fn on(&self, _: &PlanDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         if cx.gates_open() && may_leave(cx) {
-            reserve(&self.trip, cx)
+            begin(&self.trip, cx)
         } else {
             until(cx.after_ms(cx.policy().restock_ms), self.clone())
         }
@@ -378,8 +416,10 @@ where
 }
 impl On<Short> for Reserving {
     fn on(&self, e: &Short, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let skus: Vec<&str> = e.missing.iter().map(|u| u.sku.as_str()).collect();
-        let why = format!("out of stock: {}", skus.join(", "));
+        if let Some(trip) = elsewhere(&self.trip) {
+            return allocate(&trip, cx);
+        }
+        let why = out_of_stock(&e.missing);
         if cx.policy().shortage == OnShortage::CallOff
             && let Some((rest, gone)) = take_out(&self.trip, &e.missing, cx.order())
             && !rest.load.is_empty()
@@ -393,13 +433,93 @@ impl On<Short> for Reserving {
 }
 impl On<ReserveRefused> for Reserving {
     fn on(&self, e: &ReserveRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        match elsewhere(&self.trip) {
+            Some(trip) => allocate(&trip, cx),
+            None => short(&self.trip, e.why.clone(), cx),
+        }
+    }
+}
+/// To be chosen anew without the warehouse that was chosen.
+fn elsewhere(trip: &Trip) -> Option<Trip> {
+    let mut next = trip.clone();
+    next.without.push(next.warehouse.take()?);
+    Some(next)
+}
+impl On<StockSeen> for Allocating {
+    fn on(&self, e: &StockSeen, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let missing = match chosen(&self.trip, e, cx) {
+            Ok(way) => return spread(&self.trip, &way, cx),
+            Err(missing) => missing,
+        };
+        let why = out_of_stock(&missing);
+        if cx.policy().shortage == OnShortage::CallOff
+            && cx.life() != Life::Completed
+            && let Some((rest, gone)) = take_out(&self.trip, &missing, cx.order())
+            && !rest.load.is_empty()
+            && let Ok(way) = chosen(&rest, e, cx)
+        {
+            // What there is goes on without what there is not.
+            call_off(gone.share_minor, why, cx);
+            return spread(&rest, &way, cx);
+        }
+        short(&self.trip, why, cx)
+    }
+}
+fn out_of_stock(missing: &[Unit]) -> String {
+    let skus: Vec<&str> = missing.iter().map(|u| u.sku.as_str()).collect();
+    format!("out of stock: {}", skus.join(", "))
+}
+/// Where its units leave from, by what the warehouses said.
+fn chosen<R: Row<M = M>>(trip: &Trip, seen: &StockSeen, cx: &Cx<'_, R>) -> Result<Vec<Allotment>, Vec<Unit>> {
+    let Some(policy) = &cx.policy().warehouses else { return Ok(Vec::new()) };
+    let zone = cx.order().attributes().get(&policy.zone_attribute).map(String::as_str);
+    policy.choose(&trip.units(), &seen.stock, zone, &trip.without, cx.now())
+}
+/// One parcel per warehouse: this one leaves from the first, and the others are split off it.
+fn spread<R>(trip: &Trip, way: &[Allotment], cx: &mut Cx<'_, R>) -> Next<R>
+where
+    R: Goto<Reserving> + Row<M = M>,
+    Reserve: EmittedBy<R>,
+    SplitOff: AskedBy<R>,
+{
+    let mut trip = trip.clone();
+    for part in way.iter().skip(1) {
+        if let Some((kept, mut rest)) = take_out(&trip, &part.units, cx.order()) {
+            rest.warehouse = Some(part.warehouse.clone());
+            cx.ask(SplitOff { parcel: cx.key(), rest });
+            trip = kept;
+        }
+    }
+    trip.warehouse = way.first().map(|part| part.warehouse.clone());
+    reserve(&trip, cx)
+}
+impl On<AskStockRefused> for Allocating {
+    fn on(&self, e: &AskStockRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         short(&self.trip, e.why.clone(), cx)
+    }
+}
+impl On<AnswerDue> for Allocating {
+    fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        cx.want_nth(self.trip.asked, AskStock { units: self.trip.units() });
+        until(cx.after_ms(cx.policy().answer_ms), self.clone())
+    }
+}
+impl On<Replan> for Allocating {
+    fn on(&self, s: &Replan, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        match same_load(&self.trip, s) {
+            Some(trip) => stay(Allocating { trip }),
+            None => replan(&self.trip, s.plan.as_ref(), cx),
+        }
+    }
+}
+impl On<Stop> for Allocating {
+    fn on(&self, _: &Stop, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        to(Cancelled { trip: self.trip.clone() })
     }
 }
 impl On<AnswerDue> for Reserving {
     fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.want_nth(self.trip.asked, Reserve { units: self.trip.units() });
-        until(cx.after_ms(cx.policy().answer_ms), self.clone())
+        set_aside(&self.trip, cx)
     }
 }
 
@@ -415,7 +535,8 @@ where
 {
     let asked = state.trip.asked;
     let back = if state.back.is_empty() { &state.trip.load } else { &state.back };
-    cx.want_nth(asked, Unreserve { units: units(back), asked });
+    let warehouse = state.trip.warehouse.clone();
+    cx.want_nth(asked, Unreserve { units: units(back), asked, warehouse });
     until(cx.after_ms(cx.policy().answer_ms), state)
 }
 
@@ -425,13 +546,14 @@ fn opened<R: Goto<Planned> + Row<M = M>>(plan: &Split, cx: &Cx<'_, R>) -> Next<R
 }
 impl On<Resend> for New {
     fn on(&self, s: &Resend, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let plan = Split { group: None, load: s.load.clone(), share_minor: s.share_minor };
-        reserve(&Trip::of(&plan, 0), cx)
+        let plan = Split { group: None, load: s.load.clone(), share_minor: s.share_minor, warehouse: None };
+        begin(&Trip::of(&plan, 0), cx)
     }
 }
 impl On<Split> for New {
     fn on(&self, s: &Split, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        opened(s, cx)
+        // Where it leaves from was chosen together with the parcel that it is split off.
+        if s.warehouse.is_some() { reserve(&Trip::of(s, 0), cx) } else { opened(s, cx) }
     }
 }
 /// Planned anew, with nothing set aside.
@@ -453,8 +575,13 @@ where
     R: Goto<Unreserving> + Row<M = M>,
     Unreserve: EmittedBy<R>,
 {
-    let next = plan.map_or_else(|| trip.clone(), |plan| Trip::of(plan, trip.asked));
+    let next = planned_after(trip, plan);
     give_back(Unreserving { trip: next, again: plan.is_some(), back: trip.load.clone() }, cx)
+}
+/// What it is to carry, while what it carried before is still set aside where it was to leave from.
+fn planned_after(trip: &Trip, plan: Option<&Split>) -> Trip {
+    let next = plan.map_or_else(|| trip.clone(), |plan| Trip::of(plan, trip.asked));
+    Trip { warehouse: trip.warehouse.clone(), ..next }
 }
 impl On<Replan> for New {
     fn on(&self, s: &Replan, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -504,7 +631,7 @@ impl On<Replan> for Shelved {
 impl On<Replan> for Unreserving {
     fn on(&self, s: &Replan, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let back = if self.back.is_empty() { self.trip.load.clone() } else { self.back.clone() };
-        let trip = s.plan.as_ref().map_or_else(|| self.trip.clone(), |plan| Trip::of(plan, self.trip.asked));
+        let trip = planned_after(&self.trip, s.plan.as_ref());
         stay(Unreserving { trip, again: s.plan.is_some(), back })
     }
 }
@@ -523,8 +650,11 @@ impl Decide<PickShort> for Released {
             return Ok(unreserve(&self.trip, false, cx));
         }
         // What is missing was set aside under this parcel's reservation all the same.
-        let asked = trip.asked;
-        cx.want_nth(u32::MAX.saturating_sub(trip.picks), Unreserve { units: c.missing.clone(), asked });
+        let (asked, warehouse) = (trip.asked, trip.warehouse.clone());
+        cx.want_nth(
+            u32::MAX.saturating_sub(trip.picks),
+            Unreserve { units: c.missing.clone(), asked, warehouse },
+        );
         let trip = Trip { picks: trip.picks.saturating_add(1), ..trip };
         Ok(until(cx.after_ms(cx.policy().pack_ms), Released { trip }))
     }
@@ -568,6 +698,7 @@ pub fn next_key(view: &View<'_, M>) -> Key {
 fn unpacked(state: &State) -> Option<&Trip> {
     match state {
         State::Planned(s) => Some(&s.trip),
+        State::Allocating(s) => Some(&s.trip),
         State::Reserving(s) => Some(&s.trip),
         State::Backordered(s) => Some(&s.trip),
         State::Reserved(s) => Some(&s.trip),
@@ -591,7 +722,7 @@ impl On<Stop> for Reserving {
 }
 impl On<RestockDue> for Backordered {
     fn on(&self, _: &RestockDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        reserve(&self.trip, cx)
+        begin(&self.trip, cx)
     }
 }
 impl On<Stop> for Backordered {
@@ -730,7 +861,7 @@ where
     Consume: EmittedBy<R>,
     P7: PostedBy<R>,
 {
-    cx.want(Consume { units: trip.units(), asked: trip.asked });
+    cx.want(Consume { units: trip.units(), asked: trip.asked, warehouse: trip.warehouse.clone() });
     let mut trip = Trip { handed_over_at: Some(cx.occurred()), ..trip.clone() };
     if cx.policy().earn == EarnPolicy::OnHandover {
         earn(cx.books().earnable(worth(cx)), &mut trip, cx);
@@ -955,7 +1086,7 @@ where
         OnLoss::Refund => cx.ask(CannotFill { parcel: me, why }),
         OnLoss::Resend => {
             let Trip { group, load, share_minor, .. } = trip.clone();
-            cx.ask(SplitOff { parcel: me, rest: Split { group, load, share_minor } });
+            cx.ask(SplitOff { parcel: me, rest: Split { group, load, share_minor, warehouse: None } });
         }
     }
     to(Lost { trip })
@@ -994,6 +1125,7 @@ impl On<ReturnDue> for Returning {
 pub fn trip(state: &State) -> &Trip {
     match state {
         State::Planned(s) => &s.trip,
+        State::Allocating(s) => &s.trip,
         State::Reserving(s) => &s.trip,
         State::Backordered(s) => &s.trip,
         State::Reserved(s) => &s.trip,
@@ -1040,6 +1172,7 @@ impl Fold<Served<Goods>> for M {
                 State::Delivered(_) => delivered = delivered.saturating_add(1),
                 State::Cancelled(_) | State::ReturnedToSender(_) | State::Lost(_) => {}
                 State::Planned(_)
+                | State::Allocating(_)
                 | State::Reserving(_)
                 | State::Backordered(_)
                 | State::Reserved(_)

@@ -4,8 +4,10 @@ mod data;
 mod machine;
 mod policy;
 mod tracking;
+mod warehouse;
 
 pub use data::*;
 pub use machine::*;
 pub use policy::{DispatchPolicy, EarnPolicy, OnLoss, OnShortPick, OnShortage, Packing, ReserveWhen};
 pub use tracking::{CodeMap, RawScan, TrackingStatus, evidence};
+pub use warehouse::{Allotment, SplitCost, Warehouse, WarehousePolicy};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::warehouse::WarehousePolicy;
+
 /// When stock is reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -96,6 +98,10 @@ pub struct DispatchPolicy {
     /// What becomes of units that are missing when it is picked.
     #[serde(default)]
     pub short_pick: OnShortPick,
+    /// Where goods may leave from, and how that is chosen. Without it the inventory decides, and nobody asks what there
+    /// is before it is to set units aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warehouses: Option<WarehousePolicy>,
     /// Whether a label is booked with the carrier when a parcel is packed.
     pub book: bool,
     /// How long a call may stay unanswered before it is made again under the same key. Default 30 s.
@@ -135,6 +141,7 @@ impl Default for DispatchPolicy {
             earn: EarnPolicy::OnDelivery,
             shortage: OnShortage::Cancel,
             short_pick: OnShortPick::Split,
+            warehouses: None,
             book: true,
             answer_ms: 30_000,
             reserve_ms: 30 * MINUTE,

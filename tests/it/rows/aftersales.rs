@@ -298,7 +298,7 @@ fn asked() -> Vec<Case> {
             "
             aftersales.rma 1: Requested + Approve -> Settling
             dispatch.parcel 2: New + Resend -> Reserving
-            wants Reserve 2 #1 units=1xpot
+            wants Reserve 2 #1 asked=1 units=1xpot
         ",
         ),
         case(
@@ -514,7 +514,7 @@ fn decided() -> Vec<Case> {
             dispatch.parcel 2: ReadyToHandOver + GatesShut -> Reserved
             posts P8 3000
             wants Restock 1 #0 units=1xfrom-north
-            wants Reserve 3 #1 units=2xmug
+            wants Reserve 3 #1 asked=1 units=2xmug
         ",
         ),
         case(
@@ -653,7 +653,7 @@ fn decided() -> Vec<Case> {
             posts P9 card cust 818
             wants Restock 1 #0 units=2xcup
             wants SendBack 1 #0 amount=8.18 EUR attempt=1 channel=card reference=r1
-            wants Reserve 2 #1 units=2xmug
+            wants Reserve 2 #1 asked=1 units=2xmug
         ",
         ),
         case(
@@ -666,7 +666,7 @@ fn decided() -> Vec<Case> {
             dispatch.parcel 2: New + Resend -> Reserving
             posts P8 1818
             wants Restock 1 #0 units=2xcup
-            wants Reserve 2 #1 units=2xmug
+            wants Reserve 2 #1 asked=1 units=2xmug
         ",
         ),
         case(

@@ -204,7 +204,7 @@ fn shelf() -> Vec<Case> {
             "
             order.life 1: New + Place -> Placed
             dispatch.parcel 1: New + Ordered -> Reserving
-            wants Reserve 1 #1 units=1xfrom-shop
+            wants Reserve 1 #1 asked=1 units=1xfrom-shop
         ",
         ),
         case(
@@ -214,7 +214,7 @@ fn shelf() -> Vec<Case> {
             "
             review.case 1: Scoring + Scored -> AutoApproved
             dispatch.parcel 1: New + GatesOpen -> Reserving
-            wants Reserve 1 #1 units=1xfrom-shop
+            wants Reserve 1 #1 asked=1 units=1xfrom-shop
         ",
         ),
         case(
@@ -229,7 +229,7 @@ fn shelf() -> Vec<Case> {
             "
             review.case 1: Scoring + Scored -> AutoApproved
             dispatch.parcel 1: Planned + GatesOpen -> Reserving
-            wants Reserve 1 #2 units=1xfrom-shop
+            wants Reserve 1 #2 asked=2 units=1xfrom-shop
         ",
         ),
         case(
@@ -252,7 +252,7 @@ fn shelf() -> Vec<Case> {
             |s| s.due("dispatch.parcel", 1, "PlanDue"),
             "
             dispatch.parcel 1: Planned + PlanDue -> Reserving
-            wants Reserve 1 #2 units=1xfrom-shop
+            wants Reserve 1 #2 asked=2 units=1xfrom-shop
         ",
         ),
         case(
@@ -351,7 +351,7 @@ fn shelf() -> Vec<Case> {
             |s| s.due("dispatch.parcel", 1, "AnswerDue"),
             "
             dispatch.parcel 1: Reserving + AnswerDue -> Reserving
-            wants Reserve 1 #1 units=1xfrom-shop
+            wants Reserve 1 #1 asked=1 units=1xfrom-shop
         ",
         ),
         case(
@@ -370,7 +370,7 @@ fn shelf() -> Vec<Case> {
             |s| s.due("dispatch.parcel", 1, "RestockDue"),
             "
             dispatch.parcel 1: Backordered + RestockDue -> Reserving
-            wants Reserve 1 #2 units=1xfrom-shop
+            wants Reserve 1 #2 asked=2 units=1xfrom-shop
         ",
         ),
         case(

@@ -8,7 +8,9 @@ use consign::ledger::Code;
 use consign::machine::{Call, Told};
 use consign::pipeline::Outstanding;
 use consign::stage::aftersales::Restocked;
-use consign::stage::dispatch::{Booked, Consumed, InStock, NoNews, Unhold, Unreserved, parcel};
+use consign::stage::dispatch::{
+    AskStock, Booked, Consumed, InStock, NoNews, StockSeen, Unhold, Unreserved, WarehouseStock, parcel,
+};
 use consign::stage::payment::{
     Authorised, Capture, Charge, Gone, HoldReleased, Paid, RefuseMismatch, StillHeld, attempt,
 };
@@ -53,6 +55,7 @@ pub(super) fn answer(shop: &Shop, w: &Outstanding) -> Told {
         "Close" => Gone.into(),
         "Void" => HoldReleased.into(),
         "Score" => review::scored(3).into(),
+        "AskStock" => stock(value.downcast_ref::<AskStock>().unwrap()).into(),
         "Reserve" => InStock.into(),
         "Unreserve" => Unreserved.into(),
         "Consume" => Consumed.into(),
@@ -61,6 +64,12 @@ pub(super) fn answer(shop: &Shop, w: &Outstanding) -> Told {
         "Restock" => Restocked.into(),
         other => panic!("nobody answers {other}"),
     }
+}
+
+/// Enough of everything in two warehouses.
+fn stock(ask: &AskStock) -> StockSeen {
+    let of = |name: &str| WarehouseStock { warehouse: name.to_owned(), units: ask.units.clone() };
+    StockSeen { stock: vec![of("N"), of("S")] }
 }
 
 /// What people and carriers do, where it is their turn.

@@ -19,6 +19,7 @@ pub(crate) mod review;
 mod services;
 mod twice;
 mod wander;
+pub(crate) mod warehouses;
 
 use std::collections::BTreeSet;
 
@@ -74,6 +75,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(lifecycle::cases());
     all.extend(amend::cases());
     all.extend(parcels::cases());
+    all.extend(warehouses::cases());
     all.extend(activation::cases());
     all.extend(aftersales::cases());
     all.extend(follow::cases());

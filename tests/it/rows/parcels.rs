@@ -433,7 +433,7 @@ fn told(name: &str) -> &'static str {
             order.life 1: Placed + Waived -> Placed
             refund 1: New + Begin -> Sending
             posts P9 card cust 2000
-            wants Reserve 1 #2 units=3xtea
+            wants Reserve 1 #2 asked=2 units=3xtea
             wants SendBack 1 #0 amount=20.00 EUR attempt=1 channel=card reference=r1
         "
         }
@@ -461,7 +461,7 @@ fn told(name: &str) -> &'static str {
             "
             again 1: New + Send -> Asked
             dispatch.parcel 2: New + Resend -> Reserving
-            wants Reserve 2 #1 units=1xtea
+            wants Reserve 2 #1 asked=1 units=1xtea
         "
         }
         other => panic!("nothing is said of {other}"),

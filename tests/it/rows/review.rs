@@ -179,7 +179,7 @@ pub(super) fn cases() -> Vec<Case> {
             review.case 1: New + Enter -> AutoApproved
             dispatch.parcel 1: New + GatesOpen -> Reserving
             posts P3 card 5000
-            wants Reserve 1 #1 units=1xfrom-shop
+            wants Reserve 1 #1 asked=1 units=1xfrom-shop
         ",
         ),
         case(
@@ -204,7 +204,7 @@ pub(super) fn cases() -> Vec<Case> {
             "
             review.case 1: Scoring + Scored -> AutoApproved
             dispatch.parcel 1: New + GatesOpen -> Reserving
-            wants Reserve 1 #1 units=1xfrom-shop
+            wants Reserve 1 #1 asked=1 units=1xfrom-shop
         ",
         ),
         case(
@@ -283,7 +283,7 @@ pub(super) fn cases() -> Vec<Case> {
             "
             review.case 1: Claimed + Approve -> Approved
             dispatch.parcel 1: New + GatesOpen -> Reserving
-            wants Reserve 1 #1 units=1xfrom-shop
+            wants Reserve 1 #1 asked=1 units=1xfrom-shop
         ",
         ),
         case(
@@ -319,7 +319,7 @@ pub(super) fn cases() -> Vec<Case> {
             "
             review.case 1: PendingSecond + Approve -> Approved
             dispatch.parcel 1: New + GatesOpen -> Reserving
-            wants Reserve 1 #1 units=1xfrom-shop
+            wants Reserve 1 #1 asked=1 units=1xfrom-shop
         ",
         ),
         case(

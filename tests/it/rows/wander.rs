@@ -7,8 +7,8 @@ use consign::machine::{Call, Told};
 use consign::order::Order;
 use consign::pipeline::{EffectAnswer, Outstanding, Physical};
 use consign::stage::dispatch::{
-    BookingRefused, ConsumeRefused, OnShortage, Packing, ReserveRefused, ReserveWhen, Short, TrackRefused,
-    Tracking, UnreserveRefused,
+    AskStockRefused, BookingRefused, ConsumeRefused, OnShortage, Packing, ReserveRefused, ReserveWhen, Short,
+    StockSeen, TrackRefused, Tracking, UnreserveRefused,
 };
 use consign::stage::payment::{
     CaptureGate, CaptureMode, CaptureRefused, CloseRefused, Expiring, FundsPolicy, Gone, HoldExpired,
@@ -17,7 +17,7 @@ use consign::stage::payment::{
 use consign::stage::refund::{AccountClosed, ShortBalance, refund};
 use consign::stage::review::{Banned, ScoreRefused};
 
-use super::{dispatch, ends, payment, refund as back, refusals, review};
+use super::{dispatch, ends, payment, refund as back, refusals, review, warehouses};
 use crate::support::shop::{Shop, agent, carla, order_in};
 
 /// Numbers from a seed: splitmix64.
@@ -57,6 +57,7 @@ fn policy(dice: &mut Dice) -> Physical {
     p.dispatch.reserve = dice.pick(vec![ReserveWhen::Placed, ReserveWhen::GatesOpen]);
     p.dispatch.packing = dice.pick(vec![Packing::Automatic, Packing::ByWarehouse]);
     p.dispatch.shortage = dice.pick(vec![OnShortage::Cancel, OnShortage::Wait]);
+    p.dispatch.warehouses = dice.pick(vec![None, Some(warehouses::north_and_south())]);
     p.dispatch.earn = dice.pick(vec![
         consign::stage::dispatch::EarnPolicy::OnDelivery,
         consign::stage::dispatch::EarnPolicy::OnHandover,
@@ -101,6 +102,8 @@ fn answer(dice: &mut Dice, w: &Outstanding, shop: &Shop) -> EffectAnswer {
         ("Score", 1) => good(review::scored(90).into()),
         ("Score", 2) => no(ScoreRefused { why: code() }.into()),
         ("Score", 3) if dice.roll(3) == 0 => good(Banned { rule: code() }.into()),
+        ("AskStock", 0) => good(StockSeen { stock: Vec::new() }.into()),
+        ("AskStock", 1) => no(AskStockRefused { why: code() }.into()),
         ("Reserve", 0) => good(Short { missing: Vec::new() }.into()),
         ("Reserve", 1) => no(ReserveRefused { why: code() }.into()),
         ("Unreserve", 0) => no(UnreserveRefused { why: code() }.into()),
