@@ -567,6 +567,8 @@ struct StockBooks {
     empty: BTreeSet<String>,
     /// What is set aside, by order, parcel and reservation.
     aside: BTreeMap<(String, Key, u32), BTreeMap<String, i64>>,
+    /// Reservations that were given back before they arrived.
+    void: BTreeSet<(String, Key, u32)>,
 }
 
 /// An inventory with books of its own. It has everything in stock, except for orders that are told short, SKUs that it
@@ -618,11 +620,14 @@ impl SandboxInventory {
         lock(&self.books).empty.insert(warehouse.to_owned());
     }
 
-    /// Units on the shelves of a warehouse that are not set aside.
+    /// Units on the shelves that were filled and that are not set aside: warehouse, SKU and how many, in this order.
     #[must_use]
-    pub fn on_shelf(&self, warehouse: &str, sku: &str) -> i64 {
+    pub fn shelves(&self) -> Vec<(String, String, i64)> {
         let b = lock(&self.books);
-        b.shelves.get(warehouse).and_then(|shelf| shelf.get(sku)).copied().unwrap_or_default()
+        let of = |(at, shelf): (&String, &BTreeMap<String, i64>)| -> Vec<(String, String, i64)> {
+            shelf.iter().map(|(sku, n)| (at.clone(), sku.clone(), *n)).collect()
+        };
+        b.shelves.iter().flat_map(of).collect()
     }
 
     /// Units set aside again without having been given back, and taken out more than once: operations beyond one per
@@ -696,7 +701,15 @@ impl StockBooks {
         let n = self.counts.entry((line.order.clone(), line.parcel, line.op.clone())).or_default();
         *n = n.saturating_add(1);
         self.done.insert(line.key.clone(), line.clone());
-        let aside = self.aside.entry((line.order.clone(), line.parcel, line.asked)).or_default();
+        let of = (line.order.clone(), line.parcel, line.asked);
+        // What is given back before it was set aside is not set aside any more.
+        if line.op == "unreserve" && !self.aside.contains_key(&of)
+            || line.op == "reserve" && self.void.contains(&of)
+        {
+            self.void.insert(of);
+            return;
+        }
+        let aside = self.aside.entry(of).or_default();
         for unit in &line.what {
             let held = aside.entry(unit.sku.clone()).or_default();
             let (delta, back) = match line.op.as_str() {

@@ -136,7 +136,7 @@ crate::machine! {
         ReadyToHandOver + PackDue          => ReadyToHandOver ? NeedsCapture;
         ReadyToHandOver + HandOver [Collected, Approved<ToDispatch>] => HandedOver / Consume ! P7;
         Leaving         + Accepted         => HandedOver | Returning / Consume ! P7;
-        Shelved         + Stop             => Unreserving / Unreserve;
+        Shelved         + Stop             => Unreserving | Cancelled / Unreserve;
         ReadyToHandOver + Stop             => CancelRequested | Unreserving / Unreserve;
         CancelRequested + ConfirmStop      => Unreserving / Unreserve;
         CancelRequested + PackDue          => CancelRequested;
@@ -894,7 +894,7 @@ impl On<Accepted> for Leaving {
 impl On<Stop> for Shelved {
     fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         match self {
-            Shelved::OnHold(s) if !s.stocked => unreserve(&s.trip, false, cx),
+            Shelved::OnHold(s) if !s.stocked => to(Cancelled { trip: s.trip.clone() }),
             Shelved::OnHold(_) | Shelved::Reserved(_) | Shelved::Released(_) => {
                 unreserve(self.trip(), false, cx)
             }

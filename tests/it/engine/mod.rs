@@ -11,3 +11,4 @@ mod stories;
 pub(crate) mod support;
 pub(crate) mod tricky;
 mod upgrades;
+mod warehouses;

@@ -94,6 +94,8 @@ pub(crate) struct End {
     pub(crate) labels: usize,
     pub(crate) reserved: usize,
     pub(crate) stock_twice: u64,
+    /// `N 2xtea, S 0xtea`: what stands in the warehouses, where their shelves were filled.
+    pub(crate) shelves: String,
     pub(crate) platform: PlatformTotals,
     /// Commands and evidence that were accepted, by name, but for the starts of payments.
     pub(crate) accepted: BTreeMap<String, usize>,
@@ -282,6 +284,10 @@ async fn end(shop: &Shop) -> End {
         labels: shop.world.carrier.labels(),
         reserved: shop.world.stock.reserved(),
         stock_twice: shop.world.stock.duplicate_effects(),
+        shelves: {
+            let all = shop.world.stock.shelves();
+            all.iter().map(|(at, sku, n)| format!("{at} {n}x{sku}")).collect::<Vec<_>>().join(", ")
+        },
         platform: shop.world.platform.totals(),
         accepted,
     }

@@ -17,6 +17,7 @@ mod refusals;
 mod returns;
 pub(crate) mod review;
 mod services;
+mod stock;
 mod twice;
 mod wander;
 pub(crate) mod warehouses;

@@ -272,6 +272,23 @@ fn anew() -> Vec<Case> {
         ",
         ),
         case(
+            "held without stock, and called off",
+            || {
+                let mut s = dispatch::reach("Backordered");
+                s.asks(dispatch::hold("address"));
+                s
+            },
+            |s| s.asks(life::cancel()),
+            "
+            order.life 1: Placed + Cancel -> Cancelling
+            dispatch.parcel 1: OnHold + Stop -> Cancelled
+            payment.attempt 1: Captured + GiveBack -> Captured
+            refund 1: New + Begin -> Sending
+            posts P9 card cust 5000
+            wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
+        ",
+        ),
+        case(
             "the other one sends it",
             || {
                 let mut s = south();
