@@ -163,27 +163,35 @@ pub(super) fn carry_on(shop: &mut Shop) -> Result<(), String> {
         if !shop.order.is_open() && settle(shop).is_none() {
             return Ok(());
         }
-        if let Some(w) = shop.order.wanted.first().cloned() {
-            let told = answer(shop, &w);
-            shop.answer_done(w.id, told);
-        } else if let Some(turn) = turn(shop) {
-            // Every case is looked at by somebody else than the case before.
-            let by = agent(&format!("agent-{n}"));
-            match turn {
-                Turn::Asks(call) => shop.asks_as(&by, call),
-                Turn::Says(call) => {
-                    shop.hears(call);
-                }
-            }
-        } else if let Some(lease) = claimed(shop) {
-            shop.asks_as(&lease.actor, review::approve(lease.token));
-        } else if let Some(call) = settle(shop) {
-            shop.asks(call);
-        } else if !shop.next_timer() {
+        if !one_turn(shop, n) {
             break;
         }
     }
     Err(shop.show())
+}
+
+/// The next thing that somebody does who does their part. Whether there was any.
+pub(super) fn one_turn(shop: &mut Shop, n: u32) -> bool {
+    if let Some(w) = shop.order.wanted.first().cloned() {
+        let told = answer(shop, &w);
+        shop.answer_done(w.id, told);
+    } else if let Some(turn) = turn(shop) {
+        // Every case is looked at by somebody else than the case before.
+        let by = agent(&format!("agent-{n}"));
+        match turn {
+            Turn::Asks(call) => shop.asks_as(&by, call),
+            Turn::Says(call) => {
+                shop.hears(call);
+            }
+        }
+    } else if let Some(lease) = claimed(shop) {
+        shop.asks_as(&lease.actor, review::approve(lease.token));
+    } else if let Some(call) = settle(shop) {
+        shop.asks(call);
+    } else {
+        return shop.next_timer();
+    }
+    true
 }
 
 /// The lease on the case, where somebody holds it.
