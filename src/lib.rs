@@ -71,7 +71,7 @@
 //! - [`order`]: the document. A [`Draft`](order::Draft) is checked whole, and an [`Order`](order::Order) is valid.
 //! - [`ledger`]: the books of one order, in double entry. What is paid is a fold over them.
 //! - [`machine`](mod@machine): the kernel. One table per machine, from which types, behaviour and drawing come.
-//! - [`stage`]: the machines of the library: payment, review, dispatch, activation, refund.
+//! - [`stage`]: the machines of the library: payment, review, dispatch, activation, refund, aftersales.
 //! - [`pipeline`]: composes stages, routes between them, and steps an order. Pure, as is everything above it.
 //! - [`gateway`]: the contract with the outside, for who writes an adapter.
 //! - [`store`]: the contract with the disk, for who writes a store.
@@ -79,7 +79,8 @@
 //! - [`engine`]: the only room with tasks, time and retries.
 //! - `testing` (feature `testing`): sandboxes, a virtual clock, and the conformance kit.
 //!
-//! A host that uses the ready pipeline needs the [`prelude`].
+//! A host that uses the ready pipeline needs the [`prelude`]. `docs/guide.md` follows one order from start to end,
+//! `docs/stages.md` writes a stage, and `docs/glossary.md` has the words.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 // A library prints nothing: it traces, and answers.
@@ -124,7 +125,7 @@ pub mod prelude {
     pub use crate::pipeline::{
         Digital, Mixed, Phase, Physical, Pipeline, digital, lifecycle, mixed, physical,
     };
-    pub use crate::stage::{activation, dispatch, payment, refund, review};
+    pub use crate::stage::{activation, aftersales, dispatch, payment, refund, review};
     #[cfg(feature = "sqlite")]
     pub use crate::store::SqliteStore;
     pub use crate::store::{Filter, MemoryStore, Position, Store};
@@ -134,3 +135,13 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The guide, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;
+
+/// How stages are written, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/stages.md")]
+struct Stages;

@@ -80,3 +80,36 @@ fn what_the_readme_tells_to_run_can_be_told_from_the_rest() {
     let commands: Vec<&str> = page.lines().filter(|l| l.starts_with("cargo ")).collect();
     assert_eq!(commands, ["cargo run --example quickstart", "cargo test"]);
 }
+
+/// A word of the glossary whose name is gone from the code has changed its meaning, or lost it.
+#[test]
+fn the_names_of_the_glossary_are_names_of_the_code() {
+    let root = root();
+    let mut code = String::new();
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                code.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let glossary = fs::read_to_string(root.join("docs/glossary.md")).unwrap();
+    let mut names = 0;
+    for row in glossary.lines().filter(|l| l.starts_with("| ")).skip(1) {
+        let column = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for name in column.split('`').skip(1).step_by(2).filter(|n| !n.contains([' ', '@'])) {
+            names += 1;
+            let last = name.rsplit("::").next().unwrap().trim_end_matches('!');
+            let kinds = ["struct", "enum", "trait", "fn", "mod", "macro_rules!"];
+            let defined = kinds.iter().any(|kind| code.contains(&format!("{kind} {last}")));
+            let of_a_table =
+                [",", "(", " {", ":"].iter().any(|end| code.contains(&format!("    {last}{end}")));
+            assert!(defined || of_a_table, "the glossary names `{name}`, which is not in the code");
+        }
+    }
+    assert!(names > 40, "{names}");
+}

@@ -159,6 +159,36 @@ fn an_ad_order_prints_what_was_earned_and_what_went_back() {
 }
 
 #[test]
+fn a_stage_of_the_hosts_own_stands_between_review_and_dispatch_and_payment_asks_for_a_passport() {
+    let out = run("custom_stage", &[]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let at = |line: &str| text.find(line).unwrap_or_else(|| panic!("no «{line}» in\n{text}"));
+    let told = [
+        "PassportNeeded payment.passport/1 Identifying",
+        "Paid           payment.passport/1 Captured, review.case/1 Scoring",
+        "Scored         review.case/1 AutoApproved, engraving/1 Engraving",
+        "Cut            engraving/1 Engraved, dispatch.engraved/1 Reserving",
+        "mug-1 is completed: 80.00 EUR taken, 80.00 EUR earned",
+    ];
+    assert!(told.windows(2).all(|w| at(w[0]) < at(w[1])), "{text}");
+}
+
+#[test]
+fn a_marketplace_pays_back_what_one_seller_lacks_and_what_comes_back_from_the_other() {
+    let out = run("marketplace", &[]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let told = [
+        "dispatch.parcel/2 Cancelled",
+        "order.life/1 Completed",
+        "aftersales.rma/1 Settled",
+        "cart-1 is completed: 74.00 EUR taken, 52.00 EUR given back, 22.00 EUR earned, 1 unit put back into the stock",
+    ];
+    assert!(told.iter().all(|line| text.contains(line)), "{text}");
+}
+
+#[test]
 fn the_bundled_sample_gives_its_figures_on_memory() {
     expect_sample(&figures(&["--store", "memory", "--json"]));
 }
