@@ -7,8 +7,8 @@ use consign::machine::{Call, Told};
 use consign::order::Order;
 use consign::pipeline::{EffectAnswer, Event, EventKind, Outstanding, Physical};
 use consign::stage::dispatch::{
-    AskStockRefused, BookingRefused, Consume, ConsumeRefused, OnShortage, Packing, Reserve, ReserveRefused,
-    ReserveWhen, Short, StockSeen, TrackRefused, Tracking, Unit, Unreserve, UnreserveRefused,
+    AskStockRefused, BookingRefused, ConsumeRefused, OnShortage, Packing, ReserveRefused, ReserveWhen, Short,
+    StockSeen, TrackRefused, Tracking, UnreserveRefused,
 };
 use consign::stage::payment::{
     CaptureGate, CaptureMode, CaptureRefused, CloseRefused, Expiring, FundsPolicy, Gone, HoldExpired,
@@ -233,114 +233,6 @@ fn i13_nothing_is_handed_over_without_its_money_and_what_left_all_the_same_is_he
     }
     println!("sizes: {handed} handed over, {refused} refused, {slipped} left all the same and were held");
     assert!(handed > 50 && refused > 50 && slipped > 5, "{handed} {refused} {slipped}");
-}
-
-/// What became of one reservation, in units.
-#[derive(Debug, Default)]
-struct Held {
-    set_aside: u64,
-    given_back: u64,
-    taken_out: u64,
-    /// The warehouse said that it has them.
-    known: bool,
-}
-
-/// Every reservation of an order, by parcel and number, from the operations that were sent, each once under its key.
-fn reservations(s: &Shop) -> BTreeMap<(u32, u32), Held> {
-    let count = |units: &[Unit]| units.iter().map(|u| u64::from(u.quantity)).sum::<u64>();
-    let mut all: BTreeMap<(u32, u32), Held> = BTreeMap::new();
-    let mut keys = std::collections::BTreeSet::new();
-    for w in s.sent.iter().filter(|w| w.name.starts_with("dispatch.parcel/")) {
-        if !keys.insert((w.name.clone(), w.key, w.nth)) {
-            continue;
-        }
-        let value = s.pipeline.effect_value(w).unwrap();
-        if let Some(x) = value.downcast_ref::<Reserve>() {
-            all.entry((w.key.0, w.nth)).or_default().set_aside += count(&x.units);
-        } else if let Some(x) = value.downcast_ref::<Unreserve>() {
-            all.entry((w.key.0, x.asked)).or_default().given_back += count(&x.units);
-        } else if let Some(x) = value.downcast_ref::<Consume>() {
-            all.entry((w.key.0, x.asked)).or_default().taken_out += count(&x.units);
-        }
-    }
-    let mut asked: BTreeMap<u32, u32> = BTreeMap::new();
-    for fire in s.walked.iter().filter(|f| f.place == "dispatch.parcel") {
-        match (fire.to, fire.input) {
-            (_, "InStock") => {
-                let n = asked.get(&fire.key.0).copied().unwrap_or_default();
-                all.entry((fire.key.0, n)).or_default().known = true;
-            }
-            ("Reserving", input) if input != "AnswerDue" && input != "Replan" => {
-                *asked.entry(fire.key.0).or_default() += 1;
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
-/// An order whose stock is set aside before it is paid, and given back while nobody pays, a few times; it may be paid,
-/// packed or called off at any time.
-fn comes_and_goes(seed: u64) -> Shop {
-    let mut dice = Dice(seed);
-    let mut policy = policy(&mut dice);
-    policy.dispatch.reserve = ReserveWhen::Placed;
-    policy.life.payment_ms = u64::MAX >> 20;
-    let mut s = Shop::place(policy, order(&mut dice));
-    for _ in 0..dice.roll(12) {
-        if let Some(w) = s.order.wanted.first().cloned() {
-            let told = answer(&mut dice, &w, &s);
-            s.answers(w.id, told);
-        } else if dice.roll(6) == 0 {
-            s.hears(payment_of(&mut dice));
-        } else {
-            s.next_timer();
-        }
-    }
-    // It is paid and set aside anew, and called off somewhere on the way.
-    for n in 1_000..1_000 + u32::try_from(dice.roll(14)).unwrap() {
-        s.release_holds();
-        ends::one_turn(&mut s, n);
-    }
-    if dice.roll(2) == 0 {
-        let _ = s.tries_as(&agent("bob"), super::lifecycle::cancel());
-    }
-    s
-}
-
-fn payment_of(dice: &mut Dice) -> Call {
-    attempt::M::evidence(1, payment::paid_on("card", "w1", dice.pick(vec![5000, 3000])))
-}
-
-/// I17: what a reservation set aside is given back or taken out once, and never more than it was; once the order has
-/// ended, all of it is.
-#[test]
-fn i17_units_are_set_aside_and_given_back_or_taken_out_once_each() {
-    let (mut back, mut out, mut again) = (0, 0, 0);
-    for seed in 0..seeds(600, 20_000) {
-        // Every other order is wandered with stock set aside first, which runs out and is set aside anew.
-        let mut s = if seed % 2 == 0 { wander(seed, 20 + seed % 100) } else { comes_and_goes(seed) };
-        let over =
-            |s: &Shop| reservations(s).into_iter().find(|(_, h)| h.given_back + h.taken_out > h.set_aside);
-        assert!(over(&s).is_none(), "seed {seed}: {:?}\n{}", over(&s), s.show());
-        let ended = ends::carry_on(&mut s).is_ok();
-        assert!(over(&s).is_none(), "seed {seed}: {:?}\n{}", over(&s), s.show());
-        for (at, h) in reservations(&s) {
-            back += u64::from(h.given_back > 0);
-            again += u64::from(at.1 > 1 && h.known);
-            out += u64::from(h.taken_out > 0);
-            if ended && h.known {
-                assert_eq!(
-                    h.given_back + h.taken_out,
-                    h.set_aside,
-                    "seed {seed}: {at:?} {h:?}\n{}",
-                    s.show()
-                );
-            }
-        }
-    }
-    println!("sizes: {back} given back, {out} taken out, {again} set aside anew");
-    assert!(back > 20 && out > 20 && again > 20, "{back} {out} {again}");
 }
 
 #[test]

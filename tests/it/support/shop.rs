@@ -120,8 +120,6 @@ pub(crate) struct Shop {
     pub(crate) last: Came,
     /// Every row fired so far.
     pub(crate) walked: Vec<Fire>,
-    /// Every effect wanted so far.
-    pub(crate) sent: Vec<std::sync::Arc<Outstanding>>,
     /// What every posting so far adds up to, kept beside the order's own books.
     books: Books,
 }
@@ -141,8 +139,7 @@ impl Shop {
         let decision = pipeline.place(id.into(), order, now).unwrap();
         let order = decision.progress.clone();
         let last = came(&decision);
-        let (walked, sent, books) = (Vec::new(), Vec::new(), Books::default());
-        let mut shop = Self { pipeline, order, now, last, walked, sent, books };
+        let mut shop = Self { pipeline, order, now, last, walked: Vec::new(), books: Books::default() };
         shop.take(decision);
         shop
     }
@@ -298,7 +295,6 @@ impl Shop {
         self.last = came(&decision);
         self.walked.extend(decision.fires.iter().cloned());
         if let Some(entry) = &decision.entry {
-            self.sent.extend(entry.wanted.iter().filter(|w| w.attempt == 1).cloned());
             for posting in &entry.postings {
                 self.books.post(posting).unwrap();
             }
