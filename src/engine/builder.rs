@@ -17,7 +17,9 @@ use crate::machine::Effect;
 use crate::pipeline::Pipeline;
 use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
 use crate::stage::aftersales::Restock;
-use crate::stage::dispatch::{AskStock, Book, Consume, Reserve, Track, Unreserve};
+use crate::stage::dispatch::{
+    AskStock, Book, BringBack, CancelBooking, Consume, Quote, Reserve, Track, Unreserve,
+};
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
 use crate::stage::review::Score;
@@ -115,7 +117,11 @@ impl EngineBuilder {
     #[must_use]
     pub fn carrier(self, carrier: Arc<dyn CarrierAdapter>) -> Self {
         let c = || Carrier(carrier.clone());
-        self.effect_in::<Book>("carrier", c()).effect_in::<Track>("carrier", c())
+        self.effect_in::<Book>("carrier", c())
+            .effect_in::<Quote>("carrier", c())
+            .effect_in::<CancelBooking>("carrier", c())
+            .effect_in::<BringBack>("carrier", c())
+            .effect_in::<Track>("carrier", c())
     }
 
     /// Registers the platform that runs services.

@@ -8,7 +8,9 @@ use super::{Handler, Repeats, Ticket};
 use crate::machine::{Effect, Reply};
 use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
 use crate::stage::aftersales::Restock;
-use crate::stage::dispatch::{AskStock, Book, Consume, Reserve, Track, Unreserve};
+use crate::stage::dispatch::{
+    AskStock, Book, BringBack, CancelBooking, Consume, Quote, Reserve, Track, Unreserve,
+};
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
 use crate::stage::review::Score;
@@ -65,6 +67,13 @@ pub trait InventoryAdapter: Send + Sync + 'static {
 pub trait CarrierAdapter: Send + Sync + 'static {
     /// Books a label; the same key gives the same number.
     async fn book(&self, book: Book, ticket: &Ticket) -> Answer<Book>;
+    /// Says who would carry a parcel, for how much, by when and how well. Changes nothing. It is asked only where the
+    /// policy chooses among carriers.
+    async fn quote(&self, quote: Quote, ticket: &Ticket) -> Answer<Quote>;
+    /// Cancels a label of a parcel that does not leave. One that is cancelled already counts as cancelled.
+    async fn cancel(&self, cancel: CancelBooking, ticket: &Ticket) -> Answer<CancelBooking>;
+    /// Brings a parcel back that is on its way, or refuses, and it goes on.
+    async fn intercept(&self, back: BringBack, ticket: &Ticket) -> Answer<BringBack>;
     /// Says where a parcel is. Changes nothing.
     async fn track(&self, track: Track, ticket: &Ticket) -> Answer<Track>;
 }
@@ -167,4 +176,6 @@ handlers!(Inventory(InventoryAdapter) repeats |_| FOR_EVER => {
 handlers!(Platform(AdPlatform) repeats |p| p.repeats() => {
     Activate = activate, InquireService = inquire, Submit = submit, Switch = switch, End = end, EndTwin = end_twin,
 });
-handlers!(Carrier(CarrierAdapter) repeats |_| FOR_EVER => { Book = book, Track = track });
+handlers!(Carrier(CarrierAdapter) repeats |_| FOR_EVER => {
+    Book = book, Quote = quote, CancelBooking = cancel, BringBack = intercept, Track = track,
+});

@@ -18,8 +18,9 @@ use crate::machine::{Effect, Reply};
 use crate::money::Money;
 use crate::stage::aftersales::{Restock, Restocked};
 use crate::stage::dispatch::{
-    AskStock, Book, Booked, Consume, Consumed, InStock, NoNews, Reserve, Short, StockSeen, Track, Unit,
-    Unreserve, Unreserved, WarehouseStock,
+    AskStock, Book, Booked, BookingCancelled, BookingRefused, BringBack, CancelBooking, CancelRefused,
+    Consume, Consumed, InStock, InterceptRefused, Intercepted, NoNews, Offer, Quote, Quoted, Reserve, Short,
+    StockSeen, Track, Unit, Unreserve, Unreserved, WarehouseStock,
 };
 use crate::stage::payment::{
     Authorised, Capture, CaptureRefused, Charge, Close, DeclineClass, Gone, HoldReleased, Inquire, NotThere,
@@ -811,26 +812,89 @@ impl InventoryAdapter for SandboxInventory {
     }
 }
 
-/// A carrier. It books under the key it is given, and says nothing of its own accord.
+#[derive(Debug, Default)]
+struct CarrierBooks {
+    /// Carriers by the numbers of their labels.
+    booked: BTreeMap<String, Option<String>>,
+    cancelled: BTreeSet<String>,
+    offers: Vec<Offer>,
+    refusing: BTreeSet<String>,
+    brings_back: bool,
+}
+
+/// Carriers with books of their own. They book under the key they are given, and say nothing of their own accord.
 #[derive(Debug, Default)]
 pub struct SandboxCarrier {
-    booked: Mutex<BTreeSet<String>>,
+    books: Mutex<CarrierBooks>,
 }
 
 impl SandboxCarrier {
     /// How many labels were booked.
     #[must_use]
     pub fn labels(&self) -> usize {
-        lock(&self.booked).len()
+        lock(&self.books).booked.len()
+    }
+
+    /// The labels that were booked and not cancelled, by carrier; those of nobody in particular as `-`.
+    #[must_use]
+    pub fn labels_of(&self) -> BTreeMap<String, usize> {
+        let b = lock(&self.books);
+        let mut all = BTreeMap::new();
+        for (_, carrier) in b.booked.iter().filter(|(number, _)| !b.cancelled.contains(*number)) {
+            let n: &mut usize = all.entry(carrier.clone().unwrap_or_else(|| "-".to_owned())).or_default();
+            *n = n.saturating_add(1);
+        }
+        all
+    }
+
+    /// Adds an offer to those that every parcel gets.
+    pub fn offer(&self, offer: Offer) {
+        lock(&self.books).offers.push(offer);
+    }
+
+    /// Lets a carrier refuse to book what it offers.
+    pub fn refuse_bookings(&self, carrier: &str) {
+        lock(&self.books).refusing.insert(carrier.to_owned());
+    }
+
+    /// Whether parcels that are on their way are brought back when that is asked. At first they are not.
+    pub fn bring_back(&self, yes: bool) {
+        lock(&self.books).brings_back = yes;
     }
 }
 
 #[async_trait]
 impl CarrierAdapter for SandboxCarrier {
-    async fn book(&self, _: Book, ticket: &Ticket) -> Answer<Book> {
-        lock(&self.booked).insert(ticket.key.to_string());
+    async fn book(&self, book: Book, ticket: &Ticket) -> Answer<Book> {
+        let mut b = lock(&self.books);
+        if book.carrier.as_ref().is_some_and(|carrier| b.refusing.contains(carrier)) {
+            return Reply::Declined(BookingRefused { why: "no van is free".to_owned() });
+        }
         let number: String = ticket.key.as_str().chars().take(12).collect();
-        Reply::Done(Booked { tracking: format!("TRK-{number}") }.into())
+        let tracking = format!("TRK-{number}");
+        b.booked.insert(tracking.clone(), book.carrier);
+        Reply::Done(Booked { tracking }.into())
+    }
+
+    async fn quote(&self, _: Quote, _: &Ticket) -> Answer<Quote> {
+        Reply::Done(Quoted { offers: lock(&self.books).offers.clone() }.into())
+    }
+
+    async fn cancel(&self, cancel: CancelBooking, _: &Ticket) -> Answer<CancelBooking> {
+        let mut b = lock(&self.books);
+        if !b.booked.contains_key(&cancel.tracking) {
+            return Reply::Declined(CancelRefused { why: "no such label".to_owned() });
+        }
+        b.cancelled.insert(cancel.tracking);
+        Reply::Done(BookingCancelled.into())
+    }
+
+    async fn intercept(&self, _: BringBack, _: &Ticket) -> Answer<BringBack> {
+        if lock(&self.books).brings_back {
+            Reply::Done(Intercepted.into())
+        } else {
+            Reply::Declined(InterceptRefused { why: "it is on the last van".to_owned() })
+        }
     }
 
     async fn track(&self, _: Track, _: &Ticket) -> Answer<Track> {

@@ -267,7 +267,15 @@ const SPEC: &[(&str, &str, Is)] = &[
     (
         "2.5",
         "Released | packed, capture before handover | ReadyToHandOver",
-        By(&["dispatch.parcel: Released + Pack", "payment.attempt: Holding + CaptureAsked"]),
+        By(&[
+            "dispatch.parcel: Released + Pack",
+            "dispatch.parcel: ReadyToHandOver + Quoted",
+            "dispatch.parcel: ReadyToHandOver + QuoteRefused",
+            "dispatch.parcel: ReadyToHandOver + BookingRefused",
+            "dispatch.parcel: Leaving + Booked",
+            "dispatch.parcel: Shelved + Booked",
+            "payment.attempt: Holding + CaptureAsked",
+        ]),
     ),
     (
         "2.5",
@@ -325,12 +333,20 @@ const SPEC: &[(&str, &str, Is)] = &[
             "dispatch.parcel: CancelRequested + ConfirmStop",
             "dispatch.parcel: CancelRequested + PackDue",
             "dispatch.parcel: Leaving + Accepted",
+            "dispatch.parcel: Stopped + Booked",
+            "dispatch.parcel: Stopped + CancelRefused",
         ]),
     ),
     (
         "2.5",
         "HandedOver | cancel | refused; intercept or return",
-        By(&["dispatch.parcel: HandedOver + Recall", "order.life: Whole + RequestReturn"]),
+        By(&[
+            "dispatch.parcel: HandedOver + Intercept",
+            "dispatch.parcel: HandedOver + Intercepted",
+            "dispatch.parcel: HandedOver + InterceptRefused",
+            "dispatch.parcel: HandedOver + Recall",
+            "order.life: Whole + RequestReturn",
+        ]),
     ),
     ("2.5", "Delivered | later Returned scan | Returning", By(&["dispatch.parcel: Out + TurnedBack"])),
     (
@@ -670,8 +686,6 @@ const BESIDES: &[(&str, &str)] = &[
     ("review.case: Decided + SecondLook", "sampling of decisions (M12)"),
     ("review.case: Ended + Label", "outcome labels (1b)"),
     ("dispatch.parcel: Released + PackDue", "no state waits for ever (R5)"),
-    ("dispatch.parcel: ReadyToHandOver + Booked", "the label"),
-    ("dispatch.parcel: ReadyToHandOver + BookingRefused", "the label"),
     ("dispatch.parcel: Unreserving + AnswerDue", "no state waits for a message that can be lost (R5)"),
     ("dispatch.parcel: HandedOver + ConsumeRefused", "the stock"),
     ("dispatch.parcel: Lost + DeliveredTo", "what was lost turns up"),

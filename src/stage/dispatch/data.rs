@@ -31,6 +31,21 @@ pub struct Trip {
     /// How often something was missing when it was picked.
     #[serde(default, skip_serializing_if = "none")]
     pub picks: u32,
+    /// How often offers were asked for.
+    #[serde(default, skip_serializing_if = "none")]
+    pub quotes: u32,
+    /// Offers that are left in case the one that is taken is refused, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Offer>,
+    /// The offer that is taken: carrier and service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<(String, String)>,
+    /// How often a label of an offer was asked for.
+    #[serde(default, skip_serializing_if = "none")]
+    pub bookings: u32,
+    /// How often the carrier was asked to bring it back.
+    #[serde(default, skip_serializing_if = "none")]
+    pub intercepts: u32,
     /// The carrier's number, once it is booked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
@@ -148,6 +163,21 @@ pub struct WarehouseStock {
     pub units: Vec<Unit>,
 }
 
+/// What a carrier would carry a parcel for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Who.
+    pub carrier: String,
+    /// With which of its services.
+    pub service: String,
+    /// What it costs, in minor units of the order's currency.
+    pub cost_minor: u64,
+    /// When it promises to have delivered.
+    pub promise: Timestamp,
+    /// How well it does, from 0 to 100, by whatever the host goes by.
+    pub score: u8,
+}
+
 data! {
     /// Planned, nothing reserved.
     Planned { /** What happened to it. */ trip: Trip }
@@ -227,7 +257,23 @@ data! {
         #[serde(default, skip_serializing_if = "Option::is_none")] warehouse: Option<String>,
     }
     /// Books a label.
-    Book { /** What is in it. */ units: Vec<Unit> }
+    Book {
+        /** What is in it. */ units: Vec<Unit>,
+        /** With whom, if an offer was chosen. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] carrier: Option<String>,
+        /** With which of its services. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] service: Option<String>,
+    }
+    /// Asks what carriers would carry it for. Books nothing.
+    Quote {
+        /** What is in it. */ units: Vec<Unit>,
+        /** Where it leaves from, if a warehouse was chosen. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] warehouse: Option<String>,
+    }
+    /// Cancels a label of a parcel that does not leave.
+    CancelBooking { /** The carrier's number. */ tracking: String, /** The carrier. */ carrier: Option<String> }
+    /// Asks the carrier to bring a parcel back that is on its way.
+    BringBack { /** The carrier's number. */ tracking: Option<String>, /** The carrier. */ carrier: Option<String> }
     /// Asks the carrier where it is.
     Track { /** The carrier's number. */ tracking: Option<String> }
 
@@ -249,6 +295,14 @@ data! {
     StockGaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
     /// Booked.
     Booked { /** The carrier's number. */ tracking: String }
+    /// What carriers would carry it for.
+    Quoted { /** In any order; none if nobody would. */ offers: Vec<Offer> }
+    /// Nobody says what it would cost.
+    QuoteRefused { /** Why. */ why: String }
+    /// The label stays booked.
+    CancelRefused { /** Why. */ why: String }
+    /// The parcel goes on.
+    InterceptRefused { /** Why. */ why: String }
     /// The carrier refuses.
     BookingRefused { /** Why. */ why: String }
     /// The answer was lost.
@@ -294,6 +348,12 @@ plain! {
     HandOver,
     /// The warehouse stopped it.
     ConfirmStop,
+    /// Has a parcel that is on its way brought back, if the carrier still can.
+    Intercept,
+    /// The label is cancelled.
+    BookingCancelled,
+    /// The carrier brings it back.
+    Intercepted,
     /// Set aside.
     InStock,
     /// Given back.
@@ -343,6 +403,12 @@ quiet!(
     BookGaveUp,
     Booked,
     BookingRefused,
+    Quoted,
+    QuoteRefused,
+    BookingCancelled,
+    CancelRefused,
+    Intercepted,
+    InterceptRefused,
     Consumed,
     ConsumeRefused,
     Unreserved,

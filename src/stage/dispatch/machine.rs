@@ -23,7 +23,7 @@ crate::machine! {
     ///
     /// Ranks: 0 stock was asked for, 1 the warehouse answered, 2 the carrier has it, 3 delivered, 4 on its way back,
     /// 5 back.
-    pub mod parcel = "dispatch.parcel" v 6;
+    pub mod parcel = "dispatch.parcel" v 7;
     policy DispatchPolicy;
     needs Funded, Approved<ToDispatch>;
     hears Collected, Cancelling, TakesBack, Wanted;
@@ -34,6 +34,9 @@ crate::machine! {
         Reserve (repeat)   => done InStock | Short, declined ReserveRefused, unknown StockLost, exhausted StockGaveUp;
         Unreserve (repeat) => done Unreserved, declined UnreserveRefused, unknown StockLost, exhausted StockGaveUp;
         Consume (repeat)   => done Consumed, declined ConsumeRefused, unknown StockLost, exhausted StockGaveUp;
+        Quote (read)       => done Quoted, declined QuoteRefused, unknown BookLost, exhausted BookGaveUp;
+        CancelBooking (repeat) => done BookingCancelled, declined CancelRefused, unknown BookLost, exhausted BookGaveUp;
+        BringBack (repeat) => done Intercepted, declined InterceptRefused, unknown BookLost, exhausted BookGaveUp;
         Book (repeat)      => done Booked, declined BookingRefused, unknown BookLost, exhausted BookGaveUp;
         Track (read)       => done Moving | DeliveredTo | TurnedBack | CameBack | Mislaid | NoNews,
                               declined TrackRefused, unknown BookLost, exhausted BookGaveUp;
@@ -41,9 +44,10 @@ crate::machine! {
     asks { NeedsCapture, CannotFill, SplitOff, Waive, OweBack }
     opens { Ordered, GatesOpen }
     inputs {
-        command Pack, PickShort, HandOver, Hold, Unhold, ConfirmStop;
+        command Pack, PickShort, HandOver, Hold, Unhold, ConfirmStop, Intercept;
         outcome StockLost @0, StockGaveUp @0, BookLost @0, BookGaveUp @0, Booked @0, BookingRefused @0,
                 Consumed @0, ConsumeRefused @0, Unreserved @0, UnreserveRefused @0, NoNews @0, TrackRefused @0,
+                Quoted @0, QuoteRefused @0, BookingCancelled @0, CancelRefused @0, Intercepted @0, InterceptRefused @0,
                 StockSeen @0, AskStockRefused @0, InStock @1, Short @1, ReserveRefused @1,
                 Accepted @2, Moving @2, Mislaid @2, DeliveredTo @3, Proven @3, TurnedBack @4, CameBack @5;
         timer   PlanDue, AnswerDue, RestockDue, ReserveDue, PackDue, SilentDue, ReturnDue;
@@ -72,6 +76,7 @@ crate::machine! {
         Shelved   = Reserved | OnHold | Released;
         Gated     = Released | ReadyToHandOver;
         Holdable  = Reserved | Backordered | Released;
+        Stopped   = Unreserving | Cancelled;
         Leaving   = ReadyToHandOver | CancelRequested;
         Settled   = ReadyToHandOver | CancelRequested | Cancelled | HandedOver | Lost | Delivered | Returning
                   | ReturnedToSender;
@@ -101,7 +106,7 @@ crate::machine! {
         Backordered     + Replan           => Planned | Cancelled;
         Reserving       + Replan           => Reserving | Unreserving / Unreserve;
         Shelved         + Replan           => Reserved | OnHold | Released | Unreserving | Planned | Cancelled
-                                            / Unreserve;
+                                            / Unreserve, CancelBooking;
         Unreserving     + Replan           => Unreserving;
         Planned         + GatesOpen        => Allocating | Reserving / AskStock, Reserve;
         Planned         + PlanDue          => Planned | Allocating | Reserving / AskStock, Reserve;
@@ -112,7 +117,7 @@ crate::machine! {
         Allocating      + AnswerDue        => Allocating / AskStock;
         Allocating      + Replan           => Allocating | Planned | Cancelled;
         Allocating      + Stop             => Cancelled;
-        Reserving       + InStock          => Reserved | Released | ReadyToHandOver / Book ? NeedsCapture;
+        Reserving       + InStock          => Reserved | Released | ReadyToHandOver / Quote, Book ? NeedsCapture;
         Reserving       + Short            => Backordered | Cancelled | Allocating | Reserving / AskStock, Reserve
                                             ? CannotFill, Waive, OweBack;
         Reserving       + ReserveRefused   => Backordered | Cancelled | Allocating / AskStock
@@ -121,7 +126,7 @@ crate::machine! {
         Reserving       + Stop             => Unreserving / Unreserve;
         Backordered     + RestockDue       => Allocating | Reserving / AskStock, Reserve;
         Backordered     + Stop             => Cancelled;
-        Reserved        + GatesOpen        => Released | ReadyToHandOver / Book ? NeedsCapture;
+        Reserved        + GatesOpen        => Released | ReadyToHandOver / Quote, Book ? NeedsCapture;
         Reserved        + ReserveDue       => Reserved | Unreserving / Unreserve;
         Gated           + GatesShut        => Reserved;
         Holdable        + Hold             => OnHold;
@@ -129,20 +134,28 @@ crate::machine! {
         OnHold          + Unhold           => OnHold | Reserved | Released | Backordered;
         OnHold          + PackDue          => OnHold;
         Released        + PickShort        => Released | Unreserving / Unreserve ? SplitOff, Waive, OweBack;
-        Released        + Pack             => ReadyToHandOver / Book ? NeedsCapture;
+        Released        + Pack             => ReadyToHandOver / Quote, Book ? NeedsCapture;
         Released        + PackDue          => Released;
-        ReadyToHandOver + Booked           => ReadyToHandOver;
-        ReadyToHandOver + BookingRefused   => ReadyToHandOver;
-        ReadyToHandOver + PackDue          => ReadyToHandOver ? NeedsCapture;
+        ReadyToHandOver + Quoted           => ReadyToHandOver / Book;
+        ReadyToHandOver + QuoteRefused     => ReadyToHandOver;
+        Leaving         + Booked           => ReadyToHandOver | CancelRequested;
+        Shelved         + Booked           => Reserved | OnHold | Released;
+        Stopped         + Booked           => Unreserving | Cancelled / CancelBooking;
+        Stopped         + CancelRefused    => Unreserving | Cancelled;
+        ReadyToHandOver + BookingRefused   => ReadyToHandOver / Book;
+        ReadyToHandOver + PackDue          => ReadyToHandOver / Quote, Book ? NeedsCapture;
         ReadyToHandOver + HandOver [Collected, Approved<ToDispatch>] => HandedOver / Consume ! P7;
         Leaving         + Accepted         => HandedOver | Returning / Consume ! P7;
-        Shelved         + Stop             => Unreserving | Cancelled / Unreserve;
-        ReadyToHandOver + Stop             => CancelRequested | Unreserving / Unreserve;
-        CancelRequested + ConfirmStop      => Unreserving / Unreserve;
+        Shelved         + Stop             => Unreserving | Cancelled / Unreserve, CancelBooking;
+        ReadyToHandOver + Stop             => CancelRequested | Unreserving / Unreserve, CancelBooking;
+        CancelRequested + ConfirmStop      => Unreserving / Unreserve, CancelBooking;
         CancelRequested + PackDue          => CancelRequested;
         Unreserving     + Unreserved       => Cancelled | Planned;
         Unreserving     + UnreserveRefused => Cancelled | Planned;
         Unreserving     + AnswerDue        => Unreserving / Unreserve;
+        HandedOver      + Intercept        => HandedOver / BringBack;
+        HandedOver      + Intercepted      => Returning;
+        HandedOver      + InterceptRefused => HandedOver;
         HandedOver      + Consumed         => HandedOver;
         HandedOver      + ConsumeRefused   => HandedOver;
         HandedOver      + Moving           => HandedOver | Returning;
@@ -172,10 +185,11 @@ crate::machine! {
     }
 }
 
-use parcel::{Gated, Holdable, Leaving, M, New, Out, Shelved, State, Travelling};
+use parcel::{Gated, Holdable, Leaving, M, New, Out, Shelved, State, Stopped, Travelling};
 
 shared!(Gated.trip: Trip = Released | ReadyToHandOver);
 shared!(Holdable.trip: Trip = Reserved | Backordered | Released);
+shared!(Stopped.trip: Trip = Unreserving | Cancelled);
 shared!(Leaving.trip: Trip = ReadyToHandOver | CancelRequested);
 shared!(Shelved.trip: Trip = Reserved | OnHold | Released);
 shared!(Out.trip: Trip = HandedOver | Lost | Delivered);
@@ -191,6 +205,13 @@ impl Trip {
     fn of(plan: &Split, asked: u32) -> Self {
         let Split { group, load, share_minor, warehouse } = plan.clone();
         Self { group, load, share_minor, warehouse, asked, ..Self::default() }
+    }
+}
+
+impl Trip {
+    /// With another load; what is counted goes on being counted, since each number is an operation of its own.
+    fn anew(&self, plan: &Split) -> Self {
+        Self { quotes: self.quotes, bookings: self.bookings, ..Self::of(plan, self.asked) }
     }
 }
 
@@ -345,20 +366,76 @@ impl On<Stop> for Planned {
 /// Packed: books the label, and asks for the money where it is not collected yet.
 fn ready<R: Goto<ReadyToHandOver> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
 where
+    Quote: EmittedBy<R>,
     Book: EmittedBy<R>,
     NeedsCapture: AskedBy<R>,
 {
+    let mut trip = trip.clone();
     if cx.policy().book && trip.tracking.is_none() {
-        cx.want(Book { units: trip.units() });
+        if cx.policy().carriers.is_some() {
+            label(&mut trip, cx);
+        } else {
+            cx.want(Book { units: trip.units(), carrier: None, service: None });
+        }
     }
     if cx.seen::<Collected>().is_none() {
         cx.ask(NeedsCapture { parcel: cx.key() });
     }
-    until(cx.after_ms(cx.policy().pack_ms), ReadyToHandOver { trip: trip.clone() })
+    until(cx.after_ms(cx.policy().pack_ms), ReadyToHandOver { trip })
+}
+/// Asks for a label: again with whom it was asked for last, or first for offers.
+fn label<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
+where
+    Quote: EmittedBy<R>,
+    Book: EmittedBy<R>,
+{
+    if trip.taken.is_some() {
+        return book(trip, cx);
+    }
+    trip.quotes = trip.quotes.saturating_add(1);
+    cx.want_nth(trip.quotes, Quote { units: trip.units(), warehouse: trip.warehouse.clone() });
+}
+/// Asks for the label of the offer that is taken; under one number, however often it is asked.
+fn book<R: Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>)
+where
+    Book: EmittedBy<R>,
+{
+    let (carrier, service) = trip.taken.clone().unzip();
+    cx.want_nth(trip.bookings, Book { units: trip.units(), carrier, service });
+}
+/// Takes the best offer that is left.
+fn take_next<R: Row<M = M>>(trip: &mut Trip, why_none: &str, cx: &mut Cx<'_, R>)
+where
+    Book: EmittedBy<R>,
+{
+    if trip.offers.is_empty() {
+        trip.taken = None;
+        cx.hold("booking_refused", why_none);
+        return;
+    }
+    let offer = trip.offers.remove(0);
+    trip.taken = Some((offer.carrier, offer.service));
+    trip.bookings = trip.bookings.saturating_add(1);
+    book(trip, cx);
+}
+/// A parcel that does not leave needs no label. Where nobody chooses carriers, labels are the adapter's affair.
+fn without_label<R: Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Trip
+where
+    CancelBooking: EmittedBy<R>,
+{
+    let mut trip = trip.clone();
+    if cx.policy().carriers.is_some()
+        && let Some(tracking) = trip.tracking.take()
+    {
+        let carrier = trip.taken.take().map(|taken| taken.0);
+        cx.want_nth(trip.bookings, CancelBooking { tracking, carrier });
+    }
+    trip
 }
 fn release<R>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
 where
     R: Goto<Released> + Goto<ReadyToHandOver> + Row<M = M>,
+    Quote: EmittedBy<R>,
     Book: EmittedBy<R>,
     NeedsCapture: AskedBy<R>,
 {
@@ -562,10 +639,7 @@ where
     R: Goto<Planned> + Goto<Cancelled> + Row<M = M>,
 {
     match plan {
-        Some(plan) => {
-            let trip = Trip::of(plan, trip.asked);
-            until(cx.after_ms(cx.policy().answer_ms), Planned { trip })
-        }
+        Some(plan) => until(cx.after_ms(cx.policy().answer_ms), Planned { trip: trip.anew(plan) }),
         None => to(Cancelled { trip: trip.clone() }),
     }
 }
@@ -580,7 +654,7 @@ where
 }
 /// What it is to carry, while what it carried before is still set aside where it was to leave from.
 fn planned_after(trip: &Trip, plan: Option<&Split>) -> Trip {
-    let next = plan.map_or_else(|| trip.clone(), |plan| Trip::of(plan, trip.asked));
+    let next = plan.map_or_else(|| trip.clone(), |plan| trip.anew(plan));
     Trip { warehouse: trip.warehouse.clone(), ..next }
 }
 impl On<Replan> for New {
@@ -623,7 +697,8 @@ impl On<Replan> for Shelved {
         match self {
             Shelved::OnHold(held) if !held.stocked => replan(&held.trip, s.plan.as_ref(), cx),
             Shelved::OnHold(_) | Shelved::Reserved(_) | Shelved::Released(_) => {
-                give_back_for(self.trip(), s.plan.as_ref(), cx)
+                let trip = without_label(self.trip(), cx);
+                give_back_for(&trip, s.plan.as_ref(), cx)
             }
         }
     }
@@ -808,16 +883,73 @@ impl On<PackDue> for Released {
         until(overdue(cx), self.clone())
     }
 }
-impl On<Booked> for ReadyToHandOver {
-    fn on(&self, e: &Booked, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let trip = Trip { tracking: Some(e.tracking.clone()), ..self.trip.clone() };
+impl On<Quoted> for ReadyToHandOver {
+    fn on(&self, e: &Quoted, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let mut trip = self.trip.clone();
+        if let Some(policy) = cx.policy().carriers.as_ref()
+            && trip.taken.is_none()
+            && trip.tracking.is_none()
+        {
+            trip.offers = policy.rank(&e.offers, cx.now());
+            take_next(&mut trip, "no carrier keeps the promise", cx);
+        }
         stay(ReadyToHandOver { trip })
+    }
+}
+impl On<QuoteRefused> for ReadyToHandOver {
+    fn on(&self, e: &QuoteRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        cx.hold("booking_refused", e.why.clone());
+        stay(self.clone())
+    }
+}
+impl Trip {
+    fn booked(&self, e: &Booked) -> Trip {
+        Trip { tracking: Some(e.tracking.clone()), offers: Vec::new(), ..self.clone() }
+    }
+}
+impl On<Booked> for Leaving {
+    fn on(&self, e: &Booked, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let trip = self.trip().booked(e);
+        match self {
+            Leaving::ReadyToHandOver(_) => stay(ReadyToHandOver { trip }),
+            Leaving::CancelRequested(_) => stay(CancelRequested { trip }),
+        }
+    }
+}
+impl On<Booked> for Shelved {
+    fn on(&self, e: &Booked, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // The gates shut while it was booked; it is not booked again when they open.
+        let trip = self.trip().booked(e);
+        match self {
+            Shelved::Reserved(_) => stay(Reserved { trip }),
+            Shelved::OnHold(held) => stay(OnHold { trip, ..held.clone() }),
+            Shelved::Released(_) => stay(Released { trip }),
+        }
+    }
+}
+impl On<Booked> for Stopped {
+    fn on(&self, e: &Booked, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let trip = without_label(&self.trip().booked(e), cx);
+        match self {
+            Stopped::Unreserving(s) => stay(Unreserving { trip, ..s.clone() }),
+            Stopped::Cancelled(_) => to(Cancelled { trip }),
+        }
+    }
+}
+impl On<CancelRefused> for Stopped {
+    fn on(&self, e: &CancelRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        cx.hold("label_not_cancelled", e.why.clone());
+        match self {
+            Stopped::Unreserving(s) => stay(s.clone()),
+            Stopped::Cancelled(s) => to(s.clone()),
+        }
     }
 }
 impl On<BookingRefused> for ReadyToHandOver {
     fn on(&self, e: &BookingRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("booking_refused", e.why.clone());
-        stay(self.clone())
+        let mut trip = self.trip.clone();
+        take_next(&mut trip, &e.why, cx);
+        stay(ReadyToHandOver { trip })
     }
 }
 impl On<PackDue> for ReadyToHandOver {
@@ -825,7 +957,11 @@ impl On<PackDue> for ReadyToHandOver {
         if cx.seen::<Collected>().is_none() {
             cx.ask(NeedsCapture { parcel: cx.key() });
         }
-        until(overdue(cx), self.clone())
+        let mut trip = self.trip.clone();
+        if cx.policy().book && cx.policy().carriers.is_some() && trip.tracking.is_none() {
+            label(&mut trip, cx);
+        }
+        until(overdue(cx), ReadyToHandOver { trip })
     }
 }
 
@@ -896,7 +1032,8 @@ impl On<Stop> for Shelved {
         match self {
             Shelved::OnHold(s) if !s.stocked => to(Cancelled { trip: s.trip.clone() }),
             Shelved::OnHold(_) | Shelved::Reserved(_) | Shelved::Released(_) => {
-                unreserve(self.trip(), false, cx)
+                let trip = without_label(self.trip(), cx);
+                unreserve(&trip, false, cx)
             }
         }
     }
@@ -904,7 +1041,10 @@ impl On<Stop> for Shelved {
 impl On<Stop> for ReadyToHandOver {
     fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         match cx.policy().packing {
-            Packing::Automatic => unreserve(&self.trip, false, cx),
+            Packing::Automatic => {
+                let trip = without_label(&self.trip, cx);
+                unreserve(&trip, false, cx)
+            }
             Packing::ByWarehouse => {
                 let trip = self.trip.clone();
                 until(cx.after_ms(cx.policy().pack_ms), CancelRequested { trip })
@@ -914,7 +1054,8 @@ impl On<Stop> for ReadyToHandOver {
 }
 impl Decide<ConfirmStop> for CancelRequested {
     fn decide(&self, _: &ConfirmStop, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        Ok(unreserve(&self.trip, false, cx))
+        let trip = without_label(&self.trip, cx);
+        Ok(unreserve(&trip, false, cx))
     }
 }
 impl On<PackDue> for CancelRequested {
@@ -946,6 +1087,25 @@ impl On<UnreserveRefused> for Unreserving {
 impl On<AnswerDue> for Unreserving {
     fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         give_back(self.clone(), cx)
+    }
+}
+impl Decide<Intercept> for HandedOver {
+    fn decide(&self, _: &Intercept, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        let trip = Trip { intercepts: self.trip.intercepts.saturating_add(1), ..self.trip.clone() };
+        let carrier = trip.taken.clone().map(|taken| taken.0);
+        cx.want_nth(trip.intercepts, BringBack { tracking: trip.tracking.clone(), carrier });
+        Ok(stay(HandedOver { trip, asked: self.asked }))
+    }
+}
+impl On<Intercepted> for HandedOver {
+    fn on(&self, _: &Intercepted, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        returning(&self.trip, cx)
+    }
+}
+impl On<InterceptRefused> for HandedOver {
+    fn on(&self, _: &InterceptRefused, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // It goes on, and the order with it; the customer may send it back.
+        stay(self.clone())
     }
 }
 impl On<Consumed> for HandedOver {

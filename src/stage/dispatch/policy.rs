@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::carrier::CarrierPolicy;
 use super::warehouse::WarehousePolicy;
 
 /// When stock is reserved.
@@ -104,6 +105,10 @@ pub struct DispatchPolicy {
     pub warehouses: Option<WarehousePolicy>,
     /// Whether a label is booked with the carrier when a parcel is packed.
     pub book: bool,
+    /// How the carrier of a label is chosen among offers. Without it the carrier's adapter decides, nobody is asked for
+    /// offers, and labels of parcels that are stopped are left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carriers: Option<CarrierPolicy>,
     /// How long a call may stay unanswered before it is made again under the same key. Default 30 s.
     pub answer_ms: u64,
     /// How long a reservation is kept while nobody pays. Default 30 minutes.
@@ -143,6 +148,7 @@ impl Default for DispatchPolicy {
             short_pick: OnShortPick::Split,
             warehouses: None,
             book: true,
+            carriers: None,
             answer_ms: 30_000,
             reserve_ms: 30 * MINUTE,
             restock_ms: DAY,

@@ -92,6 +92,8 @@ pub(crate) struct End {
     /// Minor units taken and given back by the gateway's books.
     pub(crate) moved: (i64, i64),
     pub(crate) labels: usize,
+    /// Labels that were booked and not cancelled, by carrier.
+    pub(crate) labels_of: BTreeMap<String, usize>,
     pub(crate) reserved: usize,
     pub(crate) stock_twice: u64,
     /// `N 2xtea, S 0xtea`: what stands in the warehouses, where their shelves were filled.
@@ -282,6 +284,7 @@ async fn end(shop: &Shop) -> End {
         gateway: shop.world.gateway.totals(),
         moved: shop.world.gateway.moved(&key("o-1")),
         labels: shop.world.carrier.labels(),
+        labels_of: shop.world.carrier.labels_of(),
         reserved: shop.world.stock.reserved(),
         stock_twice: shop.world.stock.duplicate_effects(),
         shelves: {

@@ -9,7 +9,8 @@ use consign::machine::{Call, Told};
 use consign::pipeline::Outstanding;
 use consign::stage::aftersales::Restocked;
 use consign::stage::dispatch::{
-    AskStock, Booked, Consumed, InStock, NoNews, StockSeen, Unhold, Unreserved, WarehouseStock, parcel,
+    AskStock, Booked, BookingCancelled, Consumed, InStock, Intercepted, NoNews, Quoted, StockSeen, Unhold,
+    Unreserved, WarehouseStock, parcel,
 };
 use consign::stage::payment::{
     Authorised, Capture, Charge, Gone, HoldReleased, Paid, RefuseMismatch, StillHeld, attempt,
@@ -17,7 +18,7 @@ use consign::stage::payment::{
 use consign::stage::refund::{ApproveRefund, InquireRefund, PayOut, Repaid, Request, SendBack, refund};
 use consign::stage::review::{Lease, case};
 
-use super::{activation, aftersales, cases, dispatch, lifecycle, payment, review};
+use super::{activation, aftersales, carriers, cases, dispatch, lifecycle, payment, review};
 use crate::support::shop::{Shop, agent};
 
 /// What the outside answers, when all goes well.
@@ -60,6 +61,9 @@ pub(super) fn answer(shop: &Shop, w: &Outstanding) -> Told {
         "Unreserve" => Unreserved.into(),
         "Consume" => Consumed.into(),
         "Book" => Booked { tracking: reference }.into(),
+        "Quote" => Quoted { offers: carriers::offers() }.into(),
+        "CancelBooking" => BookingCancelled.into(),
+        "BringBack" => Intercepted.into(),
         "Track" => NoNews.into(),
         "Restock" => Restocked.into(),
         other => panic!("nobody answers {other}"),

@@ -4,6 +4,7 @@
 pub(crate) mod activation;
 pub(crate) mod aftersales;
 pub(crate) mod amend;
+pub(crate) mod carriers;
 pub(crate) mod dispatch;
 mod earning;
 mod ends;
@@ -77,6 +78,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(amend::cases());
     all.extend(parcels::cases());
     all.extend(warehouses::cases());
+    all.extend(carriers::cases());
     all.extend(activation::cases());
     all.extend(aftersales::cases());
     all.extend(follow::cases());

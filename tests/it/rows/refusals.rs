@@ -14,7 +14,7 @@ use consign::stage::refund::{ApproveRefund, CancelRefund, PayOut, ShortBalance, 
 use consign::stage::review::{Escalate, Expedite, HandBack, Snooze, SupplyInfo, case};
 
 use super::{
-    activation, aftersales, amend, cases, dispatch, graphs, lifecycle as life, parcels, payment,
+    activation, aftersales, amend, carriers, cases, dispatch, graphs, lifecycle as life, parcels, payment,
     refund as back, review,
 };
 use crate::names_and_versions::ready;
@@ -55,6 +55,7 @@ pub(super) fn samples() -> Vec<Call> {
         dispatch::hold("address"),
         dispatch::unhold("address"),
         dispatch::confirm_stop(1),
+        carriers::intercept(),
         back::request(1, 1000),
         refund::M::command(1, ApproveRefund),
         refund::M::command(1, CancelRefund),

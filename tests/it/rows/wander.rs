@@ -7,8 +7,9 @@ use consign::machine::{Call, Told};
 use consign::order::Order;
 use consign::pipeline::{EffectAnswer, Event, EventKind, Outstanding, Physical};
 use consign::stage::dispatch::{
-    AskStockRefused, BookingRefused, ConsumeRefused, OnShortage, Packing, ReserveRefused, ReserveWhen, Short,
-    StockSeen, TrackRefused, Tracking, UnreserveRefused,
+    AskStockRefused, BookingRefused, CancelRefused, CarrierPolicy, ConsumeRefused, InterceptRefused,
+    OnShortage, Packing, QuoteRefused, Quoted, ReserveRefused, ReserveWhen, Short, StockSeen, TrackRefused,
+    Tracking, UnreserveRefused,
 };
 use consign::stage::payment::{
     CaptureGate, CaptureMode, CaptureRefused, CloseRefused, Expiring, FundsPolicy, Gone, HoldExpired,
@@ -58,6 +59,7 @@ fn policy(dice: &mut Dice) -> Physical {
     p.dispatch.packing = dice.pick(vec![Packing::Automatic, Packing::ByWarehouse]);
     p.dispatch.shortage = dice.pick(vec![OnShortage::Cancel, OnShortage::Wait]);
     p.dispatch.warehouses = dice.pick(vec![None, Some(warehouses::north_and_south())]);
+    p.dispatch.carriers = dice.pick(vec![None, Some(CarrierPolicy::default())]);
     p.dispatch.earn = dice.pick(vec![
         consign::stage::dispatch::EarnPolicy::OnDelivery,
         consign::stage::dispatch::EarnPolicy::OnHandover,
@@ -108,6 +110,10 @@ fn answer(dice: &mut Dice, w: &Outstanding, shop: &Shop) -> EffectAnswer {
         ("Reserve", 1) => no(ReserveRefused { why: code() }.into()),
         ("Unreserve", 0) => no(UnreserveRefused { why: code() }.into()),
         ("Consume", 0) => no(ConsumeRefused { why: code() }.into()),
+        ("Quote", 0) => good(Quoted { offers: Vec::new() }.into()),
+        ("Quote", 1) => no(QuoteRefused { why: code() }.into()),
+        ("CancelBooking", 0) => no(CancelRefused { why: code() }.into()),
+        ("BringBack", 0 | 1) => no(InterceptRefused { why: code() }.into()),
         ("Book", 0) => no(BookingRefused { why: code() }.into()),
         ("Track", 0) => no(TrackRefused { why: code() }.into()),
         ("SendBack" | "InquireRefund", 0) => no(back::declined().into()),
