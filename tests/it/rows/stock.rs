@@ -33,6 +33,8 @@ struct Model {
     asked: BTreeMap<String, String>,
     /// Keys under which something is to be given back.
     seen: BTreeSet<String>,
+    /// What is on its way back under each of them, or was lost on it.
+    leaving: BTreeMap<String, (Reservation, Vec<Unit>)>,
     /// Keys that were carried out.
     done: BTreeSet<String>,
     /// Reservations that were answered short, or refused.
@@ -59,6 +61,7 @@ impl Model {
     /// Carries an operation out, once per key.
     fn act(&mut self, s: &Shop, w: &Outstanding) {
         let key = self.hears(s, w);
+        self.leaving.remove(&key);
         if !self.done.insert(key) {
             return;
         }
@@ -89,19 +92,26 @@ impl Model {
         }
     }
 
-    /// Of nothing is more set aside or gone than was ordered, and nothing is to be given back that is known not to have
+    /// Of nothing is more set aside or gone than was ordered, but for what is asked back already, and nothing is to be given back that is known not to have
     /// been set aside.
     fn check(&mut self, s: &Shop, ordered: &[(&str, i64)]) -> Result<(), TestCaseError> {
         for w in &s.order.wanted {
             let value = s.pipeline.effect_value(w).unwrap();
             let Some(x) = value.downcast_ref::<Unreserve>() else { continue };
             let of = (w.key.0, x.asked);
-            if self.seen.insert(s.pipeline.op_key(&s.order, w).to_string()) {
+            let key = s.pipeline.op_key(&s.order, w).to_string();
+            if self.seen.insert(key.clone()) {
+                self.leaving.insert(key, (of, x.units.clone()));
                 prop_assert!(!self.denied.contains(&of), "nothing was set aside under {of:?}\n{}", s.show());
             }
         }
         for (sku, most) in ordered {
-            let aside: i64 = self.aside.iter().filter(|((_, k), _)| k == sku).map(|(_, n)| n).sum();
+            let back = |of: &Reservation| -> i64 {
+                let units = self.leaving.values().filter(|(r, _)| r == of).flat_map(|(_, units)| units);
+                units.filter(|u| u.sku == *sku).map(|u| i64::from(u.quantity)).sum()
+            };
+            let held = self.aside.iter().filter(|((_, k), _)| k == sku);
+            let aside: i64 = held.map(|((of, _), n)| (n - back(of)).max(0)).sum();
             let gone = self.gone.get(*sku).copied().unwrap_or_default();
             prop_assert!(aside + gone <= *most, "{} of {} {}\n{}", aside + gone, most, sku, s.show());
         }
