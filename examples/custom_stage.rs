@@ -23,7 +23,7 @@ use consign::prelude::*;
 use consign::stage::payment::{
     Charge, Close, Closing, NextAction, Paid, PaymentPolicy, RequiresAction, Try, attempt,
 };
-use consign::stage::proof::{Approved, Cancelling, Delivered, Funded, ToDispatch};
+use consign::stage::proof::{Approved, Cancelling, Funded, ToDispatch};
 use consign::stage::{dispatch::DispatchPolicy, dispatch::parcel, refund::refund, review::case};
 use consign::testing::{SandboxCarrier, SandboxGateway, SandboxInventory, SandboxScorer};
 use serde::{Deserialize, Serialize};
@@ -237,7 +237,6 @@ fn engraved_goods() -> Result<Pipeline, consign::pipeline::BuildFaults> {
         .then(engraved::M::with(p.dispatch))
         .beside(refund::M::with(p.refund))
         .usual_routes()
-        .spare::<Delivered>()
         .build()
 }
 

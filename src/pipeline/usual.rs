@@ -5,11 +5,12 @@ use super::giving;
 use super::lifecycle::{Amended, Surcharged, TurnedDown, Unfillable, Waived, lifecycle};
 use crate::id::Key;
 use crate::stage::activation::{self, NeedsFunds, Remove, Twin, service};
+use crate::stage::aftersales::rma;
 use crate::stage::dispatch::{
     self, CannotFill, Item, NeedsCapture, Replan, Resend, Split, SplitOff, Unit, parcel,
 };
 use crate::stage::payment::{CaptureAsked, MoneyBack, attempt};
-use crate::stage::proof::{OweBack, Replace, Surcharge, Waive};
+use crate::stage::proof::{Delivered, GivenFor, OweBack, Replace, Surcharge, Waive};
 use crate::stage::refund::{Begin, refund};
 use crate::stage::review::{self, TurnDown, case};
 
@@ -60,6 +61,13 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
             self = self.route::<Amended, case::M, review::Amended>(|ask, view| {
                 view.instances().map(|(key, _)| (key, review::Amended { by: ask.by.clone() })).collect()
             });
+        }
+        // Dispatch tells after-sales what it brought, and hears what was given back for it: a pipeline may do without.
+        if self.inner.places(&parcel::GRAPH) && !self.inner.places(&rma::GRAPH) {
+            self = self.spare::<Delivered>().without::<GivenFor>();
+        }
+        if !self.inner.places(&parcel::GRAPH) && self.inner.places(&rma::GRAPH) {
+            self = self.without::<Delivered>().spare::<GivenFor>();
         }
         if self.inner.places(&parcel::GRAPH) {
             if self.inner.asked("SplitOff") {

@@ -14,7 +14,6 @@ use consign::stage::payment::{
     AnswerDue, Close, Closing, CustomerBack, NextAction, Paid, PaymentPolicy, RequiresAction, Start, Try,
     attempt,
 };
-use consign::stage::proof::Delivered;
 use consign::stage::{dispatch::parcel, refund::refund, review::case};
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +93,6 @@ fn composed() -> Pipeline {
         .then(parcel::M::with(p.dispatch))
         .beside(refund::M::with(p.refund))
         .usual_routes()
-        .spare::<Delivered>()
         .build()
         .unwrap()
 }

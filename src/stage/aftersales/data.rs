@@ -136,6 +136,9 @@ pub struct Rma {
     /// What was accepted, once it is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Vec<Units>>,
+    /// For which lines the customer was given credit, and how much, in minor units.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<(u32, i64)>,
     /// Minor units that it gave the customer credit for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub value_minor: i64,

@@ -5,12 +5,13 @@ use super::policy::{AftersalesPolicy, Payer, ReasonRule};
 use crate::id::Key;
 use crate::ledger::P8;
 use crate::machine::{
-    Answer, AskedBy, Cx, Decide, Goto, Life, MayStay, Next, On, PostedBy, Refusal, Row, View, refuse, stay,
-    to, until,
+    Answer, AskedBy, Cx, Decide, Fold, Goto, Life, MayStay, Next, On, PostedBy, Refusal, Row, View, refuse,
+    stay, to, until,
 };
+use crate::money::split_minor;
 use crate::order::LineKind;
 use crate::stage::proof::{
-    Brought, Delivered, Finished, OweBack, Replace, Surcharge, TakesBack, Unit, Waive,
+    Brought, Delivered, Finished, GivenFor, OweBack, Replace, Surcharge, TakesBack, Unit, Waive,
 };
 use crate::stage::shared;
 
@@ -19,6 +20,7 @@ crate::machine! {
     pub mod rma = "aftersales.rma" v 1;
     policy AftersalesPolicy;
     hears Delivered, Finished, TakesBack;
+    yields GivenFor;
     effects {
         Restock (repeat) => done Restocked, declined RestockRefused, unknown RestockLost, exhausted RestockGaveUp;
     }
@@ -277,6 +279,7 @@ impl Asked {
             received: Vec::new(),
             found: Vec::new(),
             accepted: None,
+            given: Vec::new(),
             value_minor: 0,
         })
     }
@@ -318,6 +321,9 @@ where
     };
     let value_minor = value.min(cx.books().earned()).max(0);
     cx.post(P8 { amount_minor: value_minor });
+    let worths: Vec<u64> = accepted.iter().map(|u| worth(&[*u], cx).unsigned_abs()).collect();
+    let parts = split_minor(value_minor, &worths).unwrap_or_default();
+    let given = accepted.iter().map(|u| u.line).zip(parts).filter(|(_, minor)| *minor > 0).collect();
     let price = match &rma.resolution {
         Resolution::Exchange { price_minor, .. } if sends => *price_minor,
         Resolution::Exchange { .. }
@@ -348,7 +354,7 @@ where
         | Resolution::Refund
         | Resolution::Discount { .. } => {}
     }
-    Rma { accepted: Some(accepted), value_minor, ..rma.clone() }
+    Rma { accepted: Some(accepted), given, value_minor, ..rma.clone() }
 }
 
 /// Units as the warehouse knows them.
@@ -689,6 +695,14 @@ impl On<RestockRefused> for Stocked {
 impl On<RestockGaveUp> for Stocked {
     fn on(&self, e: &RestockGaveUp, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         not_stocked(self, &e.why, cx)
+    }
+}
+
+impl Fold<GivenFor> for M {
+    fn fold(v: &View<'_, Self>) -> Option<GivenFor> {
+        let lines: Vec<(u32, i64)> =
+            v.instances().flat_map(|(_, s)| about(s).given.iter().copied()).collect();
+        (!lines.is_empty()).then_some(GivenFor { lines })
     }
 }
 

@@ -13,8 +13,8 @@ use crate::machine::{
 use crate::money::split_minor;
 use crate::order::{Order, Parcel};
 use crate::stage::proof::{
-    Approved, Brought, Cancelling, Collected, Delivered as WithCustomer, Funded, Goods, OweBack, Served,
-    TakesBack, ToDispatch, Waive, Wanted,
+    Approved, Brought, Cancelling, Collected, Delivered as WithCustomer, Funded, GivenFor, Goods, OweBack,
+    Served, TakesBack, ToDispatch, Waive, Wanted,
 };
 use crate::stage::shared;
 
@@ -26,7 +26,7 @@ crate::machine! {
     pub mod parcel = "dispatch.parcel" v 7;
     policy DispatchPolicy;
     needs Funded, Approved<ToDispatch>;
-    hears Collected, Cancelling, TakesBack, Wanted;
+    hears Collected, Cancelling, TakesBack, Wanted, GivenFor;
     yields Served<Goods>, WithCustomer;
     index "dispatch.tracking";
     effects {
@@ -987,9 +987,25 @@ fn unearn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
     P8: PostedBy<R>,
 {
-    // A refund out of goodwill has un-earned a part of it already.
-    cx.post(P8 { amount_minor: trip.earned_minor.min(cx.books().earned()) });
+    // What was given back for its units unit by unit is not earned any more; a refund out of goodwill has un-earned a
+    // part of it already.
+    let left = trip.earned_minor.saturating_sub(given_for(trip, cx)).max(0);
+    cx.post(P8 { amount_minor: left.min(cx.books().earned()) });
     trip.earned_minor = 0;
+}
+/// What was given back for units of a parcel, in minor units. Where several parcels brought units of a line, the first
+/// one is counted first, up to its share.
+fn given_for<R: Row<M = M>>(trip: &Trip, cx: &Cx<'_, R>) -> i64 {
+    let carries = |t: &Trip, line: u32| t.load.iter().any(|i| i.line == Some(line));
+    let Some(given) = cx.seen::<GivenFor>() else { return 0 };
+    let mut mine: i64 = 0;
+    for (line, minor) in given.lines.iter().filter(|(line, _)| carries(trip, *line)) {
+        let before = cx.siblings().instances().take_while(|(key, _)| *key < cx.key());
+        let others = before.filter(|(_, s)| carries(self::trip(s), *line));
+        let taken = others.fold(0, |n: i64, (_, s)| n.saturating_add(self::trip(s).share_minor));
+        mine = mine.saturating_add(minor.saturating_sub(taken).max(0));
+    }
+    mine
 }
 /// It is with the carrier: its units leave the stock, and its share is earned if the policy says so.
 fn left<R: Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Trip

@@ -12,7 +12,7 @@ use consign::pipeline::lifecycle::{Amend, Amended, TurnedDown, Unfillable, Waive
 use consign::pipeline::{Physical, Pipeline, giving, pipeline};
 use consign::stage::dispatch::{self as parcels, CannotFill, InStock, NeedsCapture, parcel};
 use consign::stage::payment::{CaptureAsked, MoneyBack, attempt};
-use consign::stage::proof::{Delivered, OweBack, Waive};
+use consign::stage::proof::{Delivered, GivenFor, OweBack, Waive};
 use consign::stage::refund::{Begin, refund};
 use consign::stage::review::{self as stage, TierPolicy, TurnDown, case};
 use proptest::prelude::*;
@@ -112,6 +112,7 @@ fn with_a_nag(p: Physical, told: bool) -> Pipeline {
             vec![(Key(1), Unfillable { reason: ask.why.clone() })]
         })
         .spare::<Delivered>()
+        .without::<GivenFor>()
         .build()
         .unwrap()
 }

@@ -134,7 +134,6 @@ pub(crate) mod again {
                 let load = vec![Item { sku: "tea".into(), quantity: 1, line: None }];
                 vec![(consign::stage::dispatch::next_key(view), Resend { load, share_minor: 0 })]
             })
-            .spare::<consign::stage::proof::Delivered>()
             .build()
             .unwrap()
     }

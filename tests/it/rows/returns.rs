@@ -162,6 +162,21 @@ fn a_difference_is_never_charged_by_itself_and_the_goods_leave_once_it_is_paid()
     assert_eq!(s.life(), "Closed", "{}", s.show());
 }
 
+/// The customer was owed money that another parcel had earned: the share of what came back was counted twice.
+#[test]
+fn what_was_given_back_unit_by_unit_is_not_taken_from_another_parcel_when_it_comes_back_as_a_whole() {
+    let mut s = dispatch::two_parcels_packed();
+    for key in [1, 2] {
+        s.asks(dispatch::hand_over(key));
+        s.hears(dispatch::delivered(key));
+    }
+    comes_back(&mut s, 1, &units(0, 1));
+    assert_eq!(s.balances(), "psp:card 2000, earned -2000");
+    s.hears(dispatch::turned_back(1));
+    s.hears(dispatch::came_back(1));
+    assert_eq!(s.balances(), "psp:card 2000, earned -2000", "{}", s.show());
+}
+
 #[test]
 fn a_restocking_fee_is_kept_and_the_rest_goes_back() {
     let mut policy = Physical::default();
