@@ -207,8 +207,8 @@ data! {
     IssueLabel { /** The carrier's number. */ label: String }
     /// The warehouse has it. Counts what came; what did not is not accepted.
     Receive { /** What came. */ items: Vec<Units> }
-    /// Says what each received unit is. Those as new go back into the stock, once. Where every unit speaks for itself,
-    /// the return is settled by it; else a person decides.
+    /// Says what each received unit is. Where every unit speaks for itself, the return is settled by it; else a person
+    /// decides. Those as new go back into the stock once they are accepted.
     Inspect { /** What was found. */ found: Vec<Found> }
     /// Decides how much of it is accepted; none rejects it.
     Conclude { /** What is accepted. */ accepted: Vec<Units>, /** Why, for people. */ reason: String }

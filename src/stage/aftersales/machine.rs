@@ -5,8 +5,8 @@ use super::policy::{AftersalesPolicy, Payer, ReasonRule};
 use crate::id::Key;
 use crate::ledger::P8;
 use crate::machine::{
-    Answer, AskedBy, Cx, Decide, Fold, Goto, Life, MayStay, Next, On, PostedBy, Refusal, Row, View, refuse,
-    stay, to, until,
+    Answer, AskedBy, Cx, Decide, EmittedBy, Fold, Goto, Life, MayStay, Next, On, PostedBy, Refusal, Row,
+    View, refuse, stay, to, until,
 };
 use crate::money::split_minor;
 use crate::order::LineKind;
@@ -17,7 +17,7 @@ use crate::stage::shared;
 
 crate::machine! {
     /// One return or claim (section 2.8 of the order domain).
-    pub mod rma = "aftersales.rma" v 1;
+    pub mod rma = "aftersales.rma" v 2;
     policy AftersalesPolicy;
     hears Delivered, Finished, TakesBack;
     yields GivenFor;
@@ -53,9 +53,9 @@ crate::machine! {
         Coming    = Approved | AwaitingItems | InTransit;
         Missing   = Approved | AwaitingItems | InTransit | LostInTransit;
         Undecided = LostInTransit | Inspected;
-        Stocked   = Inspected | Settling | Settled | Rejected;
+        Stocked   = Settling | Settled;
         Unstocked = Requested | Declined | Approved | AwaitingItems | Expired | Cancelled | InTransit
-                  | LostInTransit | Received;
+                  | LostInTransit | Received | Inspected | Rejected;
         NotAwaited = Requested | Declined | Expired | Cancelled | InTransit | LostInTransit | Received | Inspected
                   | Settling | Settled | Rejected;
         NotComing = Requested | Declined | Expired | Cancelled | LostInTransit | Received | Inspected | Settling
@@ -86,13 +86,14 @@ crate::machine! {
                                         / Restock ! P8 ? Waive, OweBack, Surcharge, Replace;
         Received      + InspectDue     => Received;
         Inspected     + DecideDue      => Inspected;
-        Undecided     + Conclude       => Settling | Settled | Rejected ! P8 ? Waive, OweBack, Surcharge, Replace;
+        Undecided     + Conclude       => Settling | Settled | Rejected
+                                        / Restock ! P8 ? Waive, OweBack, Surcharge, Replace;
         Settling      + Squared        => Settled;
         Settling      + SettleDue      => Settling | Settled;
         Open          + Recalled       => Cancelled;
         Settling      + Recalled       => Settled;
-        Stocked       + RestockRefused => Inspected | Settling | Settled | Rejected;
-        Stocked       + RestockGaveUp  => Inspected | Settling | Settled | Rejected;
+        Stocked       + RestockRefused => Settling | Settled;
+        Stocked       + RestockGaveUp  => Settling | Settled;
     }
     ignore {
         AllOpen + Restocked | RestockLost; Unstocked + RestockRefused | RestockGaveUp;
@@ -585,6 +586,23 @@ fn accepts(reason: Reason, verdict: Verdict) -> Option<bool> {
     }
 }
 
+/// Puts units that are accepted back into the stock, where they were found as new. What is not accepted goes back to
+/// the customer, who may ask again for it: it was never in the stock.
+fn restock<R: Row<M = M>>(rma: &Rma, accepted: &[Units], cx: &mut Cx<'_, R>)
+where
+    Restock: EmittedBy<R>,
+{
+    let as_new = |u: &Units| {
+        let quantity = found(&rma.found, u.line, |v| v == Verdict::Restock).min(u.quantity);
+        Units { line: u.line, quantity }
+    };
+    let back: Vec<Units> = accepted.iter().map(as_new).filter(|u| u.quantity > 0).collect();
+    let units = units_of(&back, cx);
+    if !units.is_empty() {
+        cx.want(Restock { units });
+    }
+}
+
 impl Decide<Inspect> for Received {
     fn decide(&self, c: &Inspect, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         let received = &self.rma.received;
@@ -598,13 +616,10 @@ impl Decide<Inspect> for Received {
             let count = |u: &Units| Units { line: u.line, quantity: found(&rma.found, u.line, is) };
             received.iter().map(count).filter(|u| u.quantity > 0).collect()
         };
-        let restock = units_of(&of(&|v| v == Verdict::Restock), cx);
-        if !restock.is_empty() {
-            cx.want(Restock { units: restock });
-        }
         let accepted = of(&|v| accepts(rma.reason, v) == Some(true));
         let clear = rma.found.iter().all(|f| accepts(rma.reason, f.verdict).is_some());
         if let Some(paid) = &rma.accepted {
+            restock(&rma, paid, cx);
             // It was paid back before it came: what is not as it should be is for a person.
             let short = paid.iter().any(|u| of_line(&accepted, u.line) < u.quantity);
             if short {
@@ -616,6 +631,7 @@ impl Decide<Inspect> for Received {
             return Ok(given(rma, cx));
         }
         if clear && !accepted.is_empty() {
+            restock(&rma, &accepted, cx);
             let rma = settle(&rma, accepted, cx);
             return Ok(settling(rma, cx));
         }
@@ -641,6 +657,7 @@ impl Decide<Conclude> for Undecided {
         if accepted.is_empty() {
             return Ok(to(Rejected { rma: rma.clone(), reason: c.reason.clone() }));
         }
+        restock(rma, &accepted, cx);
         let rma = settle(rma, accepted, cx);
         Ok(settling(rma, cx))
     }
@@ -676,15 +693,13 @@ impl On<Recalled> for Settling {
 /// Stays, and calls a person: the goods are here, and the stock does not know.
 fn not_stocked<R>(at: &Stocked, why: &str, cx: &mut Cx<'_, R>) -> Next<R>
 where
-    R: Goto<Inspected> + Goto<Settling> + Goto<Settled> + Goto<Rejected> + Row<M = M, From = Stocked>,
+    R: Goto<Settling> + Goto<Settled> + Row<M = M, From = Stocked>,
     R::Class: MayStay,
 {
     cx.hold("not_restocked", format!("{}: {why}", cx.key()));
     match at.clone() {
-        Stocked::Inspected(s) => stay(s),
         Stocked::Settling(s) => stay(s),
         Stocked::Settled(s) => stay(s),
-        Stocked::Rejected(s) => stay(s),
     }
 }
 impl On<RestockRefused> for Stocked {
