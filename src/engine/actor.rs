@@ -798,7 +798,7 @@ impl OrderTask {
             };
             match &end {
                 CallEnd::Said(Reply::Done(_) | Reply::Declined(_) | Reply::Later(_)) => wired.lane.worked(),
-                CallEnd::Said(Reply::NotSent(_) | Reply::Unknown(_))
+                CallEnd::Said(Reply::NotSent(_) | Reply::Unknown(_) | Reply::Contradicted(_))
                 | CallEnd::Late(_)
                 | CallEnd::Panicked => wired.lane.failed(inner.env.now()),
                 CallEnd::Kept(_) => {}
@@ -821,7 +821,7 @@ impl OrderTask {
             Mode::Repeat if keyed => Ok(EffectAnswer::Exhausted { sent: true, why }),
             Mode::Repeat | Mode::Once | Mode::Read => Ok(EffectAnswer::Unknown(why)),
         };
-        let mut panicked = false;
+        let mut alarm = None;
         let next = match end {
             CallEnd::Said(Reply::Done(told)) => Ok(EffectAnswer::Done(told)),
             CallEnd::Said(Reply::Declined(told)) => Ok(EffectAnswer::Declined(told)),
@@ -833,8 +833,12 @@ impl OrderTask {
             CallEnd::Said(Reply::Unknown(why)) => lost(why),
             CallEnd::Kept(why) => Ok(EffectAnswer::Exhausted { sent: true, why }),
             CallEnd::Late(deadline) => lost(format!("no answer within {} ms", deadline.as_millis())),
+            CallEnd::Said(Reply::Contradicted(why)) => {
+                alarm = Some(format!("the answer to {} is not believed: {why}", w.name));
+                Ok(EffectAnswer::Unknown(why))
+            }
             CallEnd::Panicked => {
-                panicked = true;
+                alarm = Some(format!("the adapter of {} panicked", w.name));
                 Ok(EffectAnswer::Unknown("the adapter panicked".to_owned()))
             }
         };
@@ -845,8 +849,8 @@ impl OrderTask {
                 self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
             }
         }
-        if panicked {
-            self.park(&format!("the adapter of {} panicked", w.name)).await;
+        if let Some(why) = alarm {
+            self.park(&why).await;
         }
         drop(busy);
     }

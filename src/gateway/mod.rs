@@ -114,6 +114,7 @@ impl<X: Effect, H: Handler<X>> AnyHandler for Erased<X, H> {
                 Reply::NotSent(why) => Reply::NotSent(why),
                 Reply::Later(wait) => Reply::Later(wait),
                 Reply::Unknown(why) => Reply::Unknown(why),
+                Reply::Contradicted(why) => Reply::Contradicted(why),
             }
         })
     }

@@ -432,7 +432,11 @@ impl RiskScorer for RuleScorer {
                 Reply::Done(Scored { tier, reasons, rules, ..scored }.into())
             }
             Reply::Done(done::Score::Banned(banned)) => Reply::Done(banned.into()),
-            failed @ (Reply::Declined(_) | Reply::NotSent(_) | Reply::Later(_) | Reply::Unknown(_)) => {
+            failed @ (Reply::Declined(_)
+            | Reply::NotSent(_)
+            | Reply::Later(_)
+            | Reply::Unknown(_)
+            | Reply::Contradicted(_)) => {
                 match set.apply(&score, None).refused {
                     Some(rule) => Reply::Done(Banned { rule }.into()),
                     None => failed,
