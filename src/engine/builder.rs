@@ -33,6 +33,7 @@ pub struct EngineBuilder {
     lanes: BTreeMap<&'static str, LaneLimits>,
     env: Arc<dyn Env>,
     limits: Limits,
+    worker: String,
 }
 
 impl std::fmt::Debug for EngineBuilder {
@@ -53,6 +54,7 @@ impl EngineBuilder {
             lanes: BTreeMap::new(),
             env: Arc::new(TokioEnv::default()),
             limits: Limits::default(),
+            worker: "engine".to_owned(),
         }
     }
 
@@ -164,6 +166,14 @@ impl EngineBuilder {
         self
     }
 
+    /// The name of this worker, where several share one store: each has a name of its own, and keeps it when it is
+    /// started again. Starting one ends whatever bore its name before. Default `engine`.
+    #[must_use]
+    pub fn worker(mut self, name: impl Into<String>) -> Self {
+        self.worker = name.into();
+        self
+    }
+
     /// Where time, waiting, chance and tasks come from. Default: the real world.
     #[must_use]
     pub fn env(mut self, env: Arc<dyn Env>) -> Self {
@@ -218,7 +228,7 @@ impl EngineBuilder {
             let lane = lanes.entry(lane).or_insert_with(|| Arc::new(Lane::new(limits))).clone();
             wired.insert(effect, Wired { handler, lane });
         }
-        let inner = Inner::start(desks, store, wired, self.env, self.limits)
+        let inner = Inner::start(desks, store, wired, self.env, self.limits, &self.worker)
             .await
             .map_err(|e| StartFaults(vec![StartFault::Engine(e)]))?;
         Ok(Engine { inner })

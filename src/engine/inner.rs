@@ -114,13 +114,14 @@ impl Inner {
         handlers: BTreeMap<&'static str, Wired>,
         env: Arc<dyn Env>,
         limits: Limits,
+        worker: &str,
     ) -> Result<Arc<Self>, EngineError> {
         let now = env.now();
         let migrated = store.migrate().await?;
         if migrated.from < migrated.to {
             tracing::info!(from = migrated.from, to = migrated.to, "the store was brought up to date");
         }
-        let me = store.start_worker("engine", now, now.saturating_add(LEASE)).await?;
+        let me = store.start_worker(worker, now, now.saturating_add(LEASE)).await?;
         let inner = Arc::new(Self {
             desks,
             store,

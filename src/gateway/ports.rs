@@ -172,9 +172,8 @@ pub(crate) struct Payments(pub Arc<dyn PaymentGateway>);
 
 /// Why an answer about this money is no answer to a question about that. `None` when it is.
 fn contradiction(asked: (&Channel, Money), told: (&Channel, Money)) -> Option<String> {
-    (asked != told).then(|| {
-        format!("asked of {} on {}, and told of {} on {}", asked.1, asked.0, told.1, told.0)
-    })
+    (asked != told)
+        .then(|| format!("asked of {} on {}, and told of {} on {}", asked.1, asked.0, told.1, told.0))
 }
 
 /// Whether the channel or the currency is another one: no inquiry finds out that.

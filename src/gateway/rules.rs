@@ -436,12 +436,10 @@ impl RiskScorer for RuleScorer {
             | Reply::NotSent(_)
             | Reply::Later(_)
             | Reply::Unknown(_)
-            | Reply::Contradicted(_)) => {
-                match set.apply(&score, None).refused {
-                    Some(rule) => Reply::Done(Banned { rule }.into()),
-                    None => failed,
-                }
-            }
+            | Reply::Contradicted(_)) => match set.apply(&score, None).refused {
+                Some(rule) => Reply::Done(Banned { rule }.into()),
+                None => failed,
+            },
         }
     }
 }

@@ -4,14 +4,15 @@
 //! engine believes: after a crash the two can be compared.
 
 pub mod conformance;
+mod faults;
 mod ledger_file;
+mod payments;
 mod platform;
 mod sandbox;
 mod virtual_env;
 
+pub use faults::{Fault, FaultPlan};
+pub use payments::{GatewayTotals, SandboxGateway};
 pub use platform::{PlatformTotals, SandboxPlatform};
-pub use sandbox::{
-    Fault, FaultPlan, GatewayTotals, SandboxCarrier, SandboxGateway, SandboxInventory, SandboxNotifier,
-    SandboxScorer,
-};
+pub use sandbox::{SandboxCarrier, SandboxInventory, SandboxNotifier, SandboxScorer};
 pub use virtual_env::VirtualEnv;

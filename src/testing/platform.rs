@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::faults::{Fault, FaultPlan, Refusal};
 use super::ledger_file::LedgerFile;
-use super::sandbox::{Answer, Fault, FaultPlan, Refusal, euro, lock};
+use super::sandbox::{Answer, euro, lock};
 use crate::gateway::{AdPlatform, Repeats, Ticket};
 use crate::id::Key;
 use crate::machine::Reply;
@@ -242,13 +243,21 @@ impl SandboxPlatform {
                 drop(b);
                 panic!("the sandbox was told to panic");
             }
-            Fault::None | Fault::LoseAnswer => match act(&mut b) {
+            Fault::None
+            | Fault::Slow
+            | Fault::Pending
+            | Fault::Lie
+            | Fault::LoseAnswer
+            | Fault::Late
+            | Fault::Error
+            | Fault::StoredError
+            | Fault::PrunedKey => match act(&mut b) {
                 // Nothing is answered that the books do not hold.
                 Err(e) => Err(Refusal::NotSent(format!("the sandbox cannot write its books: {e}"))),
-                Ok(_) if fault == Fault::LoseAnswer => {
-                    Err(Refusal::Unknown("the answer was lost".to_owned()))
+                Ok(value) if matches!(fault, Fault::None | Fault::Slow | Fault::Pending | Fault::Lie) => {
+                    Ok(value)
                 }
-                Ok(value) => Ok(value),
+                Ok(_) => Err(Refusal::Unknown("the answer was lost".to_owned())),
             },
         }
     }

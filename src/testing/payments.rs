@@ -1,0 +1,711 @@
+//! A payment provider with books of its own.
+
+// What a fault does not change about a call is the same for every other one, also for those to come.
+#![allow(clippy::wildcard_enum_match_arm)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::faults::{Fault, FaultPlan, Refusal};
+use super::ledger_file::LedgerFile;
+use super::sandbox::{Answer, euro, lock};
+use crate::clock::Timestamp;
+use crate::engine::{Delivery, Env};
+use crate::gateway::{PaymentGateway, Repeats, Ticket};
+use crate::id::{Actor, Channel, Key, OrderKey};
+use crate::machine::Reply;
+use crate::money::Money;
+use crate::stage::payment::{
+    Authorised, Capture, CaptureRefused, Charge, Close, DeclineClass, Gone, HoldReleased, Inquire, NotThere,
+    Paid, Pended, Refused, StillHeld, Void, VoidRefused, attempt,
+};
+use crate::stage::refund::{Accepted, InquireRefund, RefundMissing, RefundRefused, Repaid, SendBack, refund};
+
+/// A line of the gateway's books.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line {
+    op: String,
+    order: String,
+    instance: Key,
+    key: String,
+    channel: Channel,
+    amount: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<Key>,
+}
+
+/// A line of what went wrong, kept beside the books: a provider that is started anew still owes what it put off.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Mishap {
+    fault: Fault,
+    key: String,
+    at: Timestamp,
+    /// What is carried out later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    later: Option<(Timestamp, OrderKey, Line)>,
+}
+
+/// What is carried out later.
+#[derive(Debug, Clone)]
+struct PutOff {
+    order: OrderKey,
+    line: Line,
+    /// Whether a message tells of it; until then inquiries do not hide it.
+    pending: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Attempt {
+    channel: Channel,
+    amount: Money,
+    captured: bool,
+    /// What was taken of it, and what of that was given back.
+    taken_minor: i64,
+    back_minor: i64,
+    closed: bool,
+}
+
+impl Attempt {
+    fn taken(&self) -> Money {
+        Money::new(self.taken_minor, self.amount.currency())
+    }
+}
+
+#[derive(Debug, Default)]
+struct GatewayBooks {
+    file: LedgerFile,
+    mishaps: LedgerFile,
+    faults: BTreeMap<&'static str, u64>,
+    plan: FaultPlan,
+    /// Set while a call is carried out later than it is made.
+    putting_off: Option<(Timestamp, OrderKey, Fault)>,
+    put_off: BTreeMap<(Timestamp, String), PutOff>,
+    /// Keys that are answered with an error until then.
+    broken: BTreeMap<String, Timestamp>,
+    forgotten: BTreeSet<String>,
+    messages: Vec<Delivery>,
+    calls: BTreeMap<(String, &'static str), u32>,
+    /// Attempts by order and instance.
+    attempts: BTreeMap<(String, Key), Attempt>,
+    /// Operations by key: the second one under a key moves nothing.
+    done: BTreeMap<String, Line>,
+    declined: BTreeSet<String>,
+    movements: BTreeMap<(String, Key, String), u64>,
+    captured: BTreeMap<Channel, i64>,
+    refunded: BTreeMap<Channel, i64>,
+}
+
+/// What the gateway moved, by its own books.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct GatewayTotals {
+    /// Minor units taken, by channel.
+    pub captured_minor: BTreeMap<String, i64>,
+    /// Minor units given back, by channel.
+    pub refunded_minor: BTreeMap<String, i64>,
+    /// Movements beyond one per order, instance and operation.
+    pub duplicate_effects: u64,
+}
+
+/// A payment provider with books of its own.
+#[derive(Debug)]
+pub struct SandboxGateway {
+    books: Mutex<GatewayBooks>,
+    env: Option<Arc<dyn Env>>,
+    repeats: Repeats,
+}
+
+impl SandboxGateway {
+    /// A gateway; its books are in a file where a path is given, and in memory otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or holds something else.
+    pub fn open(path: Option<&Path>) -> io::Result<Self> {
+        let (file, lines) = LedgerFile::open::<Line>(path)?;
+        let beside = path.map(|p| p.with_extension("mishaps.jsonl"));
+        let (mishaps, before) = LedgerFile::open::<Mishap>(beside.as_deref())?;
+        let mut books = GatewayBooks { file, mishaps, ..GatewayBooks::default() };
+        for line in lines {
+            books.enter(&line);
+        }
+        for mishap in before {
+            books.happened(&mishap);
+        }
+        let repeats = Repeats::Idempotent { key_ttl: Duration::from_secs(24 * 3600) };
+        Ok(Self { books: Mutex::new(books), env: None, repeats })
+    }
+
+    /// A gateway that takes the time of this environment for what is slow or late. Without one, what is slow is not, and
+    /// what never answers says so at once.
+    #[must_use]
+    pub fn in_time(mut self, env: Arc<dyn Env>) -> Self {
+        self.env = Some(env);
+        self
+    }
+
+    /// A gateway that promises this of its keys. At first they are kept for a day.
+    #[must_use]
+    pub fn promising(mut self, repeats: Repeats) -> Self {
+        self.repeats = repeats;
+        self
+    }
+
+    /// How often each fault happened, by its name, since the books were begun.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.books).faults.clone()
+    }
+
+    /// Carries out what was put off until now, and hands out the messages that tell of it, each once.
+    #[must_use]
+    pub fn messages(&self, now: Timestamp) -> Vec<Delivery> {
+        let mut b = lock(&self.books);
+        b.catch_up(now);
+        std::mem::take(&mut b.messages)
+    }
+
+    /// When the next of what was put off is carried out.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        lock(&self.books).put_off.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Lets a gateway that is in use fail as planned from now on.
+    pub fn plan(&self, plan: FaultPlan) {
+        lock(&self.books).plan = plan;
+    }
+
+    /// A gateway that fails as planned.
+    #[must_use]
+    pub fn failing(self, plan: FaultPlan) -> Self {
+        lock(&self.books).plan = plan;
+        self
+    }
+
+    /// What it moved.
+    #[must_use]
+    pub fn totals(&self) -> GatewayTotals {
+        let b = lock(&self.books);
+        let named = |m: &BTreeMap<Channel, i64>| {
+            m.iter().filter(|(_, n)| **n != 0).map(|(c, n)| (c.to_string(), *n)).collect()
+        };
+        GatewayTotals {
+            captured_minor: named(&b.captured),
+            refunded_minor: named(&b.refunded),
+            duplicate_effects: b.movements.values().map(|n| n.saturating_sub(1)).sum(),
+        }
+    }
+
+    /// What it moved for one order: taken and given back, in minor units.
+    #[must_use]
+    pub fn moved(&self, order: &OrderKey) -> (i64, i64) {
+        let name = order.to_string();
+        let b = lock(&self.books);
+        let sum = |ops: &[&str]| {
+            b.done
+                .values()
+                .filter(|l| l.order == name && ops.contains(&l.op.as_str()))
+                .fold(0, |n: i64, l| n.saturating_add(l.amount.minor()))
+        };
+        (sum(&["charge", "capture"]), sum(&["refund"]))
+    }
+
+    /// Carries an operation out under its key, with the fault that befalls the call.
+    async fn run<T: Send>(
+        &self,
+        ticket: &Ticket,
+        operation: &'static str,
+        act: impl FnOnce(&mut GatewayBooks) -> io::Result<T> + Send,
+    ) -> Result<(T, Option<u64>), Refusal> {
+        let (fault, roll) = lock(&self.books).befalls(ticket, operation);
+        let wait = match fault {
+            Fault::Slow => Duration::from_millis(100 + roll % 4_900),
+            // Past any deadline: the engine gives up first.
+            Fault::Late => Duration::from_secs(3600),
+            _ => Duration::ZERO,
+        };
+        if fault == Fault::Late {
+            // After the engine has given up waiting, so that the first inquiries find nothing.
+            let at = ticket.now.saturating_add(Duration::from_millis(20_000 + roll % 30_000));
+            {
+                let mut b = lock(&self.books);
+                b.putting_off = Some((at, ticket.order.clone(), fault));
+                let _ = act(&mut b);
+                b.putting_off = None;
+            }
+            if let Some(env) = &self.env {
+                env.sleep_until(ticket.now.saturating_add(wait)).await;
+            }
+            return Err(Refusal::Unknown("no answer".to_owned()));
+        }
+        if let Some(env) = self.env.as_ref().filter(|_| !wait.is_zero()) {
+            env.sleep_until(ticket.now.saturating_add(wait)).await;
+        }
+        let mut b = lock(&self.books);
+        let done = match fault {
+            Fault::NotSent => return Err(Refusal::NotSent("the line is down".to_owned())),
+            Fault::LoseCall => return Err(Refusal::Unknown("no answer".to_owned())),
+            Fault::Later => return Err(Refusal::Later),
+            Fault::Decline => return Err(Refusal::Declined),
+            Fault::StoredError if roll % 2 == 0 => {
+                return Err(Refusal::Unknown("the server failed".to_owned()));
+            }
+            Fault::Panic => {
+                drop(b);
+                panic!("the sandbox was told to panic");
+            }
+            Fault::Pending => {
+                let at = ticket.now.saturating_add(Duration::from_millis(1_000 + roll % 120_000));
+                b.putting_off = Some((at, ticket.order.clone(), fault));
+                let done = act(&mut b);
+                b.putting_off = None;
+                done
+            }
+            _ => act(&mut b),
+        };
+        let lost = |why: &str| Err(Refusal::Unknown(why.to_owned()));
+        match (done, fault) {
+            // Nothing is answered that the books do not hold.
+            (Err(e), _) => Err(Refusal::NotSent(format!("the sandbox cannot write its books: {e}"))),
+            (Ok(_), Fault::LoseAnswer) => lost("the answer was lost"),
+            (Ok(_), Fault::Error | Fault::StoredError) => lost("the server failed"),
+            (Ok(_), Fault::PrunedKey) => {
+                b.forgotten.insert(ticket.key.to_string());
+                lost("the answer was lost")
+            }
+            (Ok(value), fault) => Ok((value, (fault == Fault::Lie).then_some(roll))),
+        }
+    }
+}
+
+/// What a lying answer says in place of this money.
+fn lie(channel: &Channel, amount: Money, roll: u64) -> (Channel, Money) {
+    let more = || (channel.clone(), Money::new(amount.minor().saturating_add(1), amount.currency()));
+    match roll % 3 {
+        0 => more(),
+        1 => {
+            let other = if amount.currency().code() == "USD" { "EUR" } else { "USD" };
+            let other = other.parse().expect("a currency");
+            (channel.clone(), Money::new(amount.minor(), other))
+        }
+        _ => "another".parse().map_or_else(|_| more(), |c| (c, amount)),
+    }
+}
+
+impl GatewayBooks {
+    fn call(&mut self, ticket: &Ticket, operation: &'static str) -> u32 {
+        let n = self.calls.entry((format!("{}#{}", ticket.order, ticket.instance), operation)).or_default();
+        *n = n.saturating_add(1);
+        *n
+    }
+
+    /// What befalls a call, and a number to go with it. What cannot happen to this operation does not.
+    fn befalls(&mut self, ticket: &Ticket, operation: &'static str) -> (Fault, u64) {
+        self.catch_up(ticket.now);
+        let nth = self.call(ticket, operation);
+        let key = ticket.key.as_str();
+        let roll = self.plan.roll(ticket, "how", nth);
+        if self.broken.get(key).is_some_and(|until| *until > ticket.now) {
+            return (Fault::LoseCall, roll);
+        }
+        let asks = operation.starts_with("inquire");
+        // A provider does not refuse what it has done or is about to, and an inquiry answers what is so.
+        let so = self.known(key).is_some() || self.put_off.keys().any(|(_, k)| k == key);
+        let moves = matches!(operation, "charge" | "refund");
+        let planned = self.plan.pick(ticket, operation, nth);
+        let fault = match planned {
+            Fault::Decline if asks || so => Fault::None,
+            Fault::PrunedKey | Fault::Pending if !moves || so => Fault::None,
+            Fault::StoredError | Fault::Error if asks => Fault::LoseCall,
+            Fault::Late if asks || so => Fault::LoseCall,
+            Fault::Lie if !(moves || asks) => Fault::None,
+            other => other,
+        };
+        if fault != Fault::None {
+            let mishap = Mishap { fault, key: key.to_owned(), at: ticket.now, later: None };
+            self.note(&mishap);
+        }
+        (fault, roll)
+    }
+
+    fn note(&mut self, mishap: &Mishap) {
+        // Counters and debts of a sandbox that cannot write are lost, its money is not: that stands in the books.
+        let _ = self.mishaps.append(mishap);
+        self.happened(mishap);
+    }
+
+    fn happened(&mut self, mishap: &Mishap) {
+        let Mishap { fault, key, at, later } = mishap;
+        if let Some((at, order, line)) = later {
+            if !self.done.contains_key(key) {
+                let pending = *fault == Fault::Pending;
+                let put_off = PutOff { order: order.clone(), line: line.clone(), pending };
+                self.put_off.insert((*at, key.clone()), put_off);
+            }
+            return;
+        }
+        let n = self.faults.entry(fault.name()).or_default();
+        *n = n.saturating_add(1);
+        if *fault == Fault::StoredError {
+            self.broken.insert(key.clone(), at.saturating_add(Duration::from_secs(1800)));
+        }
+        if *fault == Fault::Decline {
+            self.declined.insert(key.clone());
+        }
+    }
+
+    /// What was done under a key, while the key is kept.
+    fn known(&self, key: &str) -> Option<&Line> {
+        self.done.get(key).filter(|_| !self.forgotten.contains(key))
+    }
+
+    /// Whether an attempt is accepted and not carried out yet.
+    fn awaits(&self, order: &str, instance: Key, op: &[&str]) -> bool {
+        self.put_off.values().any(|p| {
+            p.pending
+                && p.line.order == order
+                && p.line.instance == instance
+                && op.contains(&p.line.op.as_str())
+        })
+    }
+
+    /// Carries out what was put off until now.
+    fn catch_up(&mut self, now: Timestamp) {
+        while let Some(((at, _), _)) = self.put_off.first_key_value()
+            && *at <= now
+            && let Some(((at, key), PutOff { order, line, pending })) = self.put_off.pop_first()
+        {
+            if self.known(&key).is_some() || !self.allows(&line) || self.write(line.clone()).is_err() {
+                continue;
+            }
+            if pending {
+                self.messages.push(message(&order, &line, at));
+            }
+        }
+    }
+
+    /// Whether a call that arrives late still finds what it is about.
+    fn allows(&self, line: &Line) -> bool {
+        let attempt = self.attempts.get(&(line.order.clone(), line.attempt.unwrap_or(line.instance)));
+        match line.op.as_str() {
+            "charge" | "authorise" => attempt.is_none_or(|a| !a.closed && !a.captured),
+            "capture" => attempt.is_some_and(|a| !a.closed && !a.captured),
+            "refund" => {
+                attempt.is_some_and(|a| line.amount.minor() <= a.taken_minor.saturating_sub(a.back_minor))
+            }
+            _ => attempt.is_none_or(|a| !a.captured),
+        }
+    }
+
+    fn enter(&mut self, line: &Line) {
+        let at = (line.order.clone(), line.attempt.unwrap_or(line.instance));
+        let add = |m: &mut BTreeMap<Channel, i64>| {
+            let n = m.entry(line.channel.clone()).or_default();
+            *n = n.saturating_add(line.amount.minor());
+        };
+        let fresh = || Attempt {
+            channel: line.channel.clone(),
+            amount: line.amount,
+            captured: false,
+            taken_minor: 0,
+            back_minor: 0,
+            closed: false,
+        };
+        let take = |a: &mut Attempt| {
+            a.captured = true;
+            a.taken_minor = a.taken_minor.saturating_add(line.amount.minor());
+        };
+        let mut moved = false;
+        match line.op.as_str() {
+            "charge" => {
+                take(self.attempts.entry(at).or_insert_with(fresh));
+                add(&mut self.captured);
+                moved = true;
+            }
+            "authorise" => {
+                self.attempts.entry(at).or_insert_with(fresh);
+            }
+            "capture" => {
+                take(self.attempts.entry(at).or_insert_with(fresh));
+                add(&mut self.captured);
+                moved = true;
+            }
+            "refund" => {
+                if let Some(a) = self.attempts.get_mut(&at) {
+                    a.back_minor = a.back_minor.saturating_add(line.amount.minor());
+                }
+                add(&mut self.refunded);
+                moved = true;
+            }
+            "close" | "void" => self.attempts.entry(at).or_insert_with(fresh).closed = true,
+            _ => {}
+        }
+        if moved {
+            let key = (line.order.clone(), line.instance, line.op.clone());
+            let n = self.movements.entry(key).or_default();
+            *n = n.saturating_add(1);
+        }
+        self.done.insert(line.key.clone(), line.clone());
+    }
+
+    /// Writes a line before anything is answered.
+    fn write(&mut self, line: Line) -> io::Result<()> {
+        if let Some((at, order, fault)) = self.putting_off.clone() {
+            let key = line.key.clone();
+            self.note(&Mishap { fault, key, at, later: Some((at, order, line)) });
+            return Ok(());
+        }
+        self.file.append(&line)?;
+        self.enter(&line);
+        Ok(())
+    }
+
+    fn line(op: &str, ticket: &Ticket, channel: &Channel, amount: Money) -> Line {
+        Line {
+            op: op.to_owned(),
+            order: ticket.order.to_string(),
+            instance: ticket.instance,
+            key: ticket.key.to_string(),
+            channel: channel.clone(),
+            amount,
+            attempt: None,
+        }
+    }
+}
+
+fn reference(ticket: &Ticket, instance: Key) -> String {
+    format!("pay-{}-{instance}", ticket.order.order)
+}
+
+fn refused(code: &str) -> Refused {
+    Refused { class: DeclineClass::Soft, code: code.to_owned() }
+}
+
+fn paid(ticket: &Ticket, channel: &Channel, amount: Money) -> Paid {
+    Paid {
+        channel: channel.clone(),
+        reference: reference(ticket, ticket.instance),
+        amount,
+        more_allowed: false,
+    }
+}
+
+fn authorised(ticket: &Ticket, channel: &Channel, amount: Money) -> Authorised {
+    Authorised {
+        channel: channel.clone(),
+        reference: reference(ticket, ticket.instance),
+        amount,
+        expires_at: None,
+    }
+}
+
+#[async_trait]
+impl PaymentGateway for SandboxGateway {
+    fn repeats(&self) -> Repeats {
+        self.repeats
+    }
+
+    async fn charge(&self, charge: Charge, ticket: &Ticket) -> Answer<Charge> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let done = self.run(ticket, "charge", |b| {
+            if b.declined.contains(ticket.key.as_str()) || b.attempts.get(&at).is_some_and(|a| a.closed) {
+                return Ok(false);
+            }
+            if let Some(held) = b.known(ticket.key.as_str()) {
+                return Ok(held.amount == charge.amount);
+            }
+            let op = if charge.capture { "charge" } else { "authorise" };
+            b.write(GatewayBooks::line(op, ticket, &charge.channel, charge.amount))?;
+            Ok(true)
+        });
+        let awaits = |b: &GatewayBooks| b.awaits(&at.0, at.1, &["charge", "authorise"]);
+        match done.await {
+            Ok((true, _)) if awaits(&lock(&self.books)) => {
+                Reply::Done(Pended { reference: reference(ticket, ticket.instance) }.into())
+            }
+            Ok((true, said)) => {
+                let (channel, amount) = said.map_or_else(
+                    || (charge.channel.clone(), charge.amount),
+                    |roll| lie(&charge.channel, charge.amount, roll),
+                );
+                if charge.capture {
+                    Reply::Done(paid(ticket, &channel, amount).into())
+                } else {
+                    Reply::Done(authorised(ticket, &channel, amount).into())
+                }
+            }
+            Ok((false, _)) => Reply::Declined(refused("closed")),
+            Err(Refusal::Declined) => Reply::Declined(refused("do_not_honour")),
+            Err(other) => other.reply(refused("refused")),
+        }
+    }
+
+    async fn inquire(&self, inquire: Inquire, ticket: &Ticket) -> Answer<Inquire> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let seen = self.run(ticket, "inquire", |b| {
+            Ok((b.attempts.get(&at).cloned(), b.awaits(&at.0, at.1, &["charge", "authorise"])))
+        });
+        match seen.await {
+            Ok(((None, true), _)) => {
+                Reply::Done(Pended { reference: reference(ticket, ticket.instance) }.into())
+            }
+            Ok(((None, false), _)) => Reply::Done(NotThere.into()),
+            Ok(((Some(a), _), said)) if a.captured => {
+                let (channel, amount) = said
+                    .map_or_else(|| (a.channel.clone(), a.taken()), |roll| lie(&a.channel, a.taken(), roll));
+                Reply::Done(paid(ticket, &channel, amount).into())
+            }
+            Ok(((Some(a), _), _)) if a.closed => Reply::Done(Gone.into()),
+            Ok(((Some(_), _), _)) if inquire.held => Reply::Done(StillHeld.into()),
+            Ok(((Some(a), _), _)) => Reply::Done(authorised(ticket, &a.channel, a.amount).into()),
+            Err(other) => other.reply(refused("refused")),
+        }
+    }
+
+    async fn close(&self, close: Close, ticket: &Ticket) -> Answer<Close> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let done = self.run(ticket, "close", |b| {
+            if let Some(a) = b.attempts.get(&at).filter(|a| a.captured) {
+                return Ok(Some(a.clone()));
+            }
+            let none = Money::zero(b.attempts.get(&at).map_or_else(euro, |a| a.amount.currency()));
+            b.write(GatewayBooks::line("close", ticket, &close.channel, none))?;
+            Ok(None)
+        });
+        match done.await {
+            Ok((Some(a), _)) => Reply::Done(paid(ticket, &a.channel, a.taken()).into()),
+            Ok((None, _)) => Reply::Done(Gone.into()),
+            Err(other) => other.reply(crate::stage::payment::CloseRefused { code: "refused".to_owned() }),
+        }
+    }
+
+    async fn capture(&self, capture: Capture, ticket: &Ticket) -> Answer<Capture> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let done = self.run(ticket, "capture", |b| {
+            if b.known(ticket.key.as_str()).is_some() {
+                return Ok(true);
+            }
+            let open = b
+                .attempts
+                .get(&at)
+                .is_some_and(|a| !a.closed && !a.captured && capture.amount.minor() <= a.amount.minor());
+            if open {
+                b.write(GatewayBooks::line("capture", ticket, &capture.channel, capture.amount))?;
+            }
+            Ok(open)
+        });
+        let no = |code: &str| CaptureRefused { code: code.to_owned() };
+        match done.await {
+            Ok((true, _)) => Reply::Done(paid(ticket, &capture.channel, capture.amount).into()),
+            Ok((false, _)) => Reply::Declined(no("not_capturable")),
+            Err(other) => other.reply(no("refused")),
+        }
+    }
+
+    async fn void(&self, void: Void, ticket: &Ticket) -> Answer<Void> {
+        let at = (ticket.order.to_string(), ticket.instance);
+        let done = self.run(ticket, "void", |b| {
+            if let Some(a) = b.attempts.get(&at).filter(|a| a.captured) {
+                return Ok(Some(a.clone()));
+            }
+            let none = Money::zero(b.attempts.get(&at).map_or_else(euro, |a| a.amount.currency()));
+            b.write(GatewayBooks::line("void", ticket, &void.channel, none))?;
+            Ok(None)
+        });
+        match done.await {
+            Ok((Some(a), _)) => Reply::Done(paid(ticket, &a.channel, a.taken()).into()),
+            Ok((None, _)) => Reply::Done(HoldReleased.into()),
+            Err(other) => other.reply(VoidRefused { code: "refused".to_owned() }),
+        }
+    }
+
+    async fn refund(&self, refund: SendBack, ticket: &Ticket) -> Answer<SendBack> {
+        let done = self.run(ticket, "refund", |b| {
+            if let Some(held) = b.known(ticket.key.as_str()) {
+                return Ok(held.amount == refund.amount);
+            }
+            let at = (ticket.order.to_string(), refund.attempt);
+            let left = b.attempts.get(&at).map_or(0, |a| a.taken_minor.saturating_sub(a.back_minor));
+            if refund.amount.minor() > left {
+                return Ok(false);
+            }
+            let mut line = GatewayBooks::line("refund", ticket, &refund.channel, refund.amount);
+            line.attempt = Some(refund.attempt);
+            b.write(line)?;
+            Ok(true)
+        });
+        let no = |code: &str| RefundRefused { code: code.to_owned() };
+        let awaits = |b: &GatewayBooks| b.awaits(&ticket.order.to_string(), ticket.instance, &["refund"]);
+        match done.await {
+            Ok((true, _)) if awaits(&lock(&self.books)) => {
+                Reply::Done(Accepted { reference: back_reference(&ticket.order, ticket.instance) }.into())
+            }
+            Ok((true, said)) => {
+                let (channel, amount) = said.map_or_else(
+                    || (refund.channel.clone(), refund.amount),
+                    |roll| lie(&refund.channel, refund.amount, roll),
+                );
+                Reply::Done(repaid(&ticket.order, ticket.instance, &channel, amount).into())
+            }
+            Ok((false, _)) => Reply::Declined(no("not_captured")),
+            Err(other) => other.reply(no("refused")),
+        }
+    }
+
+    async fn inquire_refund(&self, inquire: InquireRefund, ticket: &Ticket) -> Answer<InquireRefund> {
+        let (order, instance) = (ticket.order.to_string(), ticket.instance);
+        let found = self.run(ticket, "inquire_refund", |b| {
+            let of = |l: &&Line| l.op == "refund" && l.order == order && l.instance == instance;
+            Ok((b.done.values().find(of).cloned(), b.awaits(&order, instance, &["refund"])))
+        });
+        match found.await {
+            Ok(((Some(l), _), said)) => {
+                let (channel, amount) = said.map_or_else(
+                    || (l.channel.clone(), inquire.amount),
+                    |roll| lie(&l.channel, inquire.amount, roll),
+                );
+                Reply::Done(repaid(&ticket.order, ticket.instance, &channel, amount).into())
+            }
+            Ok(((None, true), _)) => {
+                Reply::Done(Accepted { reference: back_reference(&ticket.order, ticket.instance) }.into())
+            }
+            Ok(((None, false), _)) => Reply::Done(RefundMissing.into()),
+            Err(other) => other.reply(RefundRefused { code: "refused".to_owned() }),
+        }
+    }
+}
+
+fn back_reference(order: &OrderKey, instance: Key) -> String {
+    format!("back-{}-{instance}", order.order)
+}
+
+fn repaid(order: &OrderKey, instance: Key, channel: &Channel, amount: Money) -> Repaid {
+    Repaid { channel: channel.clone(), reference: back_reference(order, instance), amount }
+}
+
+/// What the provider says of its own accord, once something that it had accepted is carried out.
+fn message(order: &OrderKey, line: &Line, at: Timestamp) -> Delivery {
+    let reference = format!("pay-{}-{}", order.order, line.instance);
+    let (channel, amount) = (line.channel.clone(), line.amount);
+    let evidence = match line.op.as_str() {
+        "refund" => refund::M::evidence(line.instance, repaid(order, line.instance, &channel, amount)),
+        "authorise" => {
+            attempt::M::evidence(line.instance, Authorised { channel, reference, amount, expires_at: None })
+        }
+        _ => attempt::M::evidence(line.instance, Paid { channel, reference, amount, more_allowed: false }),
+    };
+    Delivery {
+        order: order.clone(),
+        evidence,
+        source: "gateway".into(),
+        event: line.key.as_str().into(),
+        occurred: at,
+        by: Actor::agent("gateway").expect("a name"),
+    }
+}
