@@ -187,8 +187,25 @@ fn build(path: &Path) -> Result<(), Error> {
         }
     }
     let draft = beside(path, ".new");
+    match compose(&draft) {
+        // When the write fails by which the file becomes one with a log, SQLite tells nobody, and goes on without. The
+        // second time it works, or another write tells what is wrong with the disk, or the disk can have no log.
+        Err(Error::NotDurable { .. }) => compose(&draft)?,
+        done => done?,
+    }
+    fs::rename(&draft, path).map_err(|error| io(path, &error))?;
+    if cfg!(unix) {
+        // Without this a power cut can take the name of a file whose contents are safe.
+        let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+        flush(folder)?;
+    }
+    Ok(())
+}
+
+/// Writes an empty store, whatever an earlier try has left of it.
+fn compose(draft: &Path) -> Result<(), Error> {
     for ending in ["", "-wal", "-shm", "-journal"] {
-        let leftover = beside(&draft, ending);
+        let leftover = beside(draft, ending);
         match fs::remove_file(&leftover) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io(&leftover, &error));
@@ -197,7 +214,7 @@ fn build(path: &Path) -> Result<(), Error> {
         }
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let connection = connect(&draft, flags)?;
+    let connection = connect(draft, flags)?;
     sql(&connection, "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL")?;
     durable(&connection)?;
     sql(
@@ -209,22 +226,18 @@ fn build(path: &Path) -> Result<(), Error> {
             schema::VERSION
         ),
     )?;
-    settle(&draft, &connection)?;
+    settle(draft, &connection)?;
     connection.close().map_err(|(_, error)| plain(&error))?;
     // Read back by a connection that knows only the file: where a flush failed, SQLite may have
     // gone on in another journal mode than it answered.
-    let read_back = writer(&draft)?;
-    settle(&draft, &read_back)?;
+    let read_back = writer(draft)?;
+    settle(draft, &read_back)?;
     read_back.close().map_err(|(_, error)| plain(&error))?;
-    let flush = |path: &Path| File::open(path).and_then(|file| file.sync_all());
-    flush(&draft).map_err(|error| io(&draft, &error))?;
-    fs::rename(&draft, path).map_err(|error| io(path, &error))?;
-    if cfg!(unix) {
-        // Without this a power cut can take the name of a file whose contents are safe.
-        let folder = path.parent().unwrap_or_else(|| Path::new("/"));
-        flush(folder).map_err(|error| io(folder, &error))?;
-    }
-    Ok(())
+    flush(draft)
+}
+
+fn flush(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| io(path, &error))
 }
 
 /// The one name of the file, whatever links lead to it, so that two handles meet at one lock.
