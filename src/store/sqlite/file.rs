@@ -60,7 +60,7 @@ pub(super) fn take(path: &Path, create: bool) -> Result<(Arc<Claim>, Connection)
     if length < QUICK_CHECK_BYTES {
         let found: String = connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(|error| plain(&error))?;
+            .map_err(|error| told(&error))?;
         if found != "ok" {
             return Err(Error::corrupt(found));
         }
@@ -89,7 +89,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     // No URI flag: a file may be called "file:x?mode=memory" without becoming something else.
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| plain(&error))?;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| told(&error))?;
     let set = || {
         connection.busy_timeout(BUSY)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -99,7 +99,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
         connection.set_prepared_statement_cache_capacity(64);
         Ok(())
     };
-    set().map_err(|error: rusqlite::Error| plain(&error))?;
+    set().map_err(|error: rusqlite::Error| told(&error))?;
     // Memory-mapped pages would turn a failing disk into a signal. The flushes matter on macOS.
     sql(
         &connection,
@@ -111,7 +111,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
 
 fn durable(connection: &Connection) -> Result<(), Error> {
     let text = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
-    let mode = text("PRAGMA journal_mode").map_err(|error| plain(&error))?;
+    let mode = text("PRAGMA journal_mode").map_err(|error| told(&error))?;
     if !mode.eq_ignore_ascii_case("wal") {
         let (setting, wanted) = ("journal_mode", "wal");
         return Err(Error::NotDurable { setting, wanted, found: mode });
@@ -146,7 +146,7 @@ pub(super) fn settle(path: &Path, connection: &Connection) -> Result<(), Error> 
     }
     let busy: bool = connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-        .map_err(|error| plain(&error))?;
+        .map_err(|error| told(&error))?;
     if busy {
         return Err(Error::Busy);
     }
@@ -227,12 +227,12 @@ fn compose(draft: &Path) -> Result<(), Error> {
         ),
     )?;
     settle(draft, &connection)?;
-    connection.close().map_err(|(_, error)| plain(&error))?;
+    connection.close().map_err(|(_, error)| told(&error))?;
     // Read back by a connection that knows only the file: where a flush failed, SQLite may have
     // gone on in another journal mode than it answered.
     let read_back = writer(draft)?;
     settle(draft, &read_back)?;
-    read_back.close().map_err(|(_, error)| plain(&error))?;
+    read_back.close().map_err(|(_, error)| told(&error))?;
     flush(draft)
 }
 
@@ -303,11 +303,22 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 fn sql(connection: &Connection, text: &str) -> Result<(), Error> {
-    connection.execute_batch(text).map_err(|error| plain(&error))
+    connection.execute_batch(text).map_err(|error| told(&error))
 }
 
 fn number(connection: &Connection, pragma: &str) -> Result<i64, Error> {
-    connection.query_row(pragma, [], |row| row.get(0)).map_err(|error| plain(&error))
+    connection.query_row(pragma, [], |row| row.get(0)).map_err(|error| told(&error))
+}
+
+/// What SQLite says of a file that is being opened.
+fn told(error: &rusqlite::Error) -> Error {
+    // The index of the log could not be made larger, which SQLite tries by writing to it: there is no room. Not so in
+    // `plain`, since a COMMIT may fail like this when it has been written; here nothing has been.
+    let grows = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+    if error.sqlite_error().is_some_and(|error| error.extended_code == grows) {
+        return Error::Full;
+    }
+    plain(error)
 }
 
 fn io(path: &Path, error: &io::Error) -> Error {
