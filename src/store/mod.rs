@@ -42,6 +42,8 @@ pub use error::{CommitError, Error};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+pub(crate) use sqlite::UNFLUSHED;
 
 /// Bytes that are shared rather than copied.
 pub type Bytes = Arc<[u8]>;

@@ -16,3 +16,11 @@ pub use payments::{GatewayTotals, SandboxGateway};
 pub use platform::{PlatformTotals, SandboxPlatform};
 pub use sandbox::{SandboxCarrier, SandboxInventory, SandboxNotifier, SandboxScorer};
 pub use virtual_env::VirtualEnv;
+
+/// From here on every SQLite store that this process opens answers before its commits are flushed, and may lose them
+/// in a power cut. It is the control of a test that cuts the power: where nothing is lost without the flush, losing
+/// nothing with it proves nothing. There is no way back.
+#[cfg(feature = "sqlite")]
+pub fn answer_before_flushing() {
+    crate::store::UNFLUSHED.store(true, std::sync::atomic::Ordering::Relaxed);
+}

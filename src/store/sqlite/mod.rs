@@ -29,6 +29,8 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use self::fault::{Fault, plain};
+#[cfg(feature = "testing")]
+pub(crate) use self::file::UNFLUSHED;
 use self::reader::Readers;
 use self::writer::{Answer, Counters, GROUP, Job, Task, Writer};
 use super::{
