@@ -6,6 +6,8 @@ mod carriers;
 mod committed;
 mod compile_fail;
 mod diagrams;
+#[cfg(feature = "testing")]
+mod disk;
 mod docs;
 #[cfg(feature = "testing")]
 mod engine;

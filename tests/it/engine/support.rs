@@ -94,6 +94,8 @@ pub(crate) struct Life {
     trouble: Mutex<Option<(u64, Trouble)>>,
     /// How many loads fail after the trouble.
     blind: AtomicU32,
+    /// Whether the disk has no room.
+    full: AtomicBool,
     /// How an order reads in this life, where that is not as it was written.
     reads: Mutex<Option<Patch>>,
 }
@@ -116,6 +118,7 @@ impl Life {
             commits: AtomicU64::new(0),
             trouble: Mutex::new(None),
             blind: AtomicU32::new(0),
+            full: AtomicBool::new(false),
             reads: Mutex::new(None),
         })
     }
@@ -146,6 +149,11 @@ impl Life {
     /// Lets the next loads fail.
     pub(crate) fn blind_for(&self, loads: u32) {
         self.blind.store(loads, Ordering::SeqCst);
+    }
+
+    /// Lets the disk have no room, or have it again.
+    pub(crate) fn fill(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
     }
 
     /// An order as it stands on the disk, whatever this life makes of it.
@@ -185,6 +193,10 @@ impl Store for Life {
         for batch in batches {
             if self.is_dead() {
                 answers.push(Err(CommitError::Store(Error::Closed)));
+                continue;
+            }
+            if self.full.load(Ordering::SeqCst) {
+                answers.push(Err(CommitError::Full));
                 continue;
             }
             let nth = self.commits().saturating_add(1);
@@ -289,6 +301,9 @@ impl Store for Life {
     }
     async fn inbox_put(&self, row: InboxRow) -> Result<InboxPut, Error> {
         self.alive()?;
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Error::Full);
+        }
         self.disk.inbox_put(row).await
     }
     async fn inbox_take(&self, order: &OrderKey) -> Result<Vec<InboxRow>, Error> {
