@@ -9,7 +9,7 @@ use super::error::{EngineError, StartFault, StartFaults};
 use super::inner::{Inner, Limits, Wired};
 use super::lane::{Budget, Lane, LaneLimits};
 use crate::gateway::{
-    AdPlatform, AnyHandler, Carrier, CarrierAdapter, Erased, Handler, Inventory, InventoryAdapter,
+    AdPlatform, AnyHandler, Carrier, CarrierAdapter, Compared, Erased, Handler, Inventory, InventoryAdapter,
     PaymentGateway, Payments, Platform, RiskScorer, Scorer,
 };
 use crate::journal::Desk;
@@ -88,7 +88,8 @@ impl EngineBuilder {
     /// Registers a payment provider for every effect of payment and refund.
     #[must_use]
     pub fn payments(self, gateway: Arc<dyn PaymentGateway>) -> Self {
-        let p = || Payments(gateway.clone());
+        let compared: Arc<dyn PaymentGateway> = Arc::new(Compared(gateway));
+        let p = || Payments(compared.clone());
         self.effect_in::<Charge>("payments", p())
             .effect_in::<Inquire>("payments", p())
             .effect_in::<Close>("payments", p())
@@ -167,7 +168,8 @@ impl EngineBuilder {
     }
 
     /// The name of this worker, where several share one store: each has a name of its own, and keeps it when it is
-    /// started again. Starting one ends whatever bore its name before. Default `engine`.
+    /// started again. Starting one ends whatever bore its name before, and takes over the orders of every worker that is
+    /// dead by then. Default `engine`.
     #[must_use]
     pub fn worker(mut self, name: impl Into<String>) -> Self {
         self.worker = name.into();

@@ -11,12 +11,14 @@
 //! right   Err(timeout) => Reply::Unknown("no answer within 10 s".into())
 //! ```
 
+mod compared;
 mod ports;
 #[cfg(feature = "rules")]
 mod rules;
 #[cfg(feature = "rules")]
 mod words;
 
+pub(crate) use compared::Compared;
 pub use ports::{AdPlatform, CarrierAdapter, InventoryAdapter, Notice, Notifier, PaymentGateway, RiskScorer};
 pub(crate) use ports::{Carrier, Inventory, Payments, Platform, Scorer};
 

@@ -5,22 +5,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Handler, Repeats, Ticket};
-use crate::id::Channel;
 use crate::machine::{Effect, Reply};
-use crate::money::Money;
 use crate::stage::activation::{Activate, End, EndTwin, InquireService, Submit, Switch};
 use crate::stage::aftersales::Restock;
 use crate::stage::dispatch::{
     AskStock, Book, BringBack, CancelBooking, Consume, Quote, Reserve, Track, Unreserve,
 };
-use crate::stage::payment::{Capture, Charge, Close, Inquire, Void, attempt};
-use crate::stage::refund::{InquireRefund, SendBack, refund};
+use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
+use crate::stage::refund::{InquireRefund, SendBack};
 use crate::stage::review::Score;
 
 /// The answer to an effect.
 type Answer<X> = Reply<<X as Effect>::Done, <X as Effect>::Declined>;
 
 /// A payment provider: one per engine; it chooses the channel by the effect.
+///
+/// What it answers is compared with what was asked. An answer of another amount, currency or channel counts as
+/// [`Reply::Contradicted`]. A customer may have paid another amount than was asked for: an inquiry that tells of one is
+/// made a second time at once, and believed when it says the same.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
     /// What it promises about sending the same key again.
@@ -167,151 +169,10 @@ macro_rules! handlers {
 
 const FOR_EVER: Repeats = Repeats::Idempotent { key_ttl: std::time::Duration::MAX };
 
-/// A payment provider whose answers are compared with what was asked before they are believed.
-pub(crate) struct Payments(pub Arc<dyn PaymentGateway>);
-
-/// Why an answer about this money is no answer to a question about that. `None` when it is.
-fn contradiction(asked: (&Channel, Money), told: (&Channel, Money)) -> Option<String> {
-    (asked != told)
-        .then(|| format!("asked of {} on {}, and told of {} on {}", asked.1, asked.0, told.1, told.0))
-}
-
-/// Whether the channel or the currency is another one: no inquiry finds out that.
-fn elsewhere(asked: (&Channel, Money), told: (&Channel, Money)) -> bool {
-    asked.0 != told.0 || asked.1.currency() != told.1.currency()
-}
-
-/// The money that an answer speaks of.
-macro_rules! money_of {
-    ($answer:expr, $($done:path),+) => {
-        match &$answer {
-            $(Reply::Done($done(p)) => Some((p.channel.clone(), p.amount)),)+
-            _ => None,
-        }
-    };
-}
-
-/// Believes an answer that speaks of what was asked.
-fn compared<D, N>(
-    answer: Reply<D, N>,
-    asked: (&Channel, Money),
-    told: Option<(Channel, Money)>,
-) -> Reply<D, N> {
-    match told.and_then(|(channel, amount)| contradiction(asked, (&channel, amount))) {
-        Some(why) => Reply::Contradicted(why),
-        None => answer,
-    }
-}
-
-#[async_trait]
-impl Handler<Charge> for Payments {
-    fn repeats(&self) -> Repeats {
-        self.0.repeats()
-    }
-    async fn call(&self, charge: Charge, ticket: &Ticket) -> Answer<Charge> {
-        let (channel, amount) = (charge.channel.clone(), charge.amount);
-        let answer = self.0.charge(charge, ticket).await;
-        let told = money_of!(answer, attempt::done::Charge::Paid, attempt::done::Charge::Authorised);
-        compared(answer, (&channel, amount), told)
-    }
-}
-
-#[async_trait]
-impl Handler<Inquire> for Payments {
-    fn repeats(&self) -> Repeats {
-        self.0.repeats()
-    }
-    /// A customer may have paid another amount than was asked for: that is believed when it is said twice.
-    async fn call(&self, inquire: Inquire, ticket: &Ticket) -> Answer<Inquire> {
-        let (channel, amount) = (inquire.channel.clone(), inquire.amount);
-        let asked = (&channel, amount);
-        let answer = self.0.inquire(inquire.clone(), ticket).await;
-        let told = money_of!(answer, attempt::done::Inquire::Paid, attempt::done::Inquire::Authorised);
-        let Some((on, of)) = told else { return answer };
-        let Some(why) = contradiction(asked, (&on, of)) else { return answer };
-        if elsewhere(asked, (&on, of)) {
-            return Reply::Contradicted(why);
-        }
-        let again = self.0.inquire(inquire, ticket).await;
-        let told = money_of!(again, attempt::done::Inquire::Paid, attempt::done::Inquire::Authorised);
-        match told {
-            Some(same) if same == (on, of) => again,
-            Some((on, of)) if contradiction(asked, (&on, of)).is_none() => again,
-            Some(_) | None => Reply::Contradicted(why),
-        }
-    }
-}
-
-#[async_trait]
-impl Handler<Close> for Payments {
-    fn repeats(&self) -> Repeats {
-        self.0.repeats()
-    }
-    async fn call(&self, close: Close, ticket: &Ticket) -> Answer<Close> {
-        let channel = close.channel.clone();
-        let answer = self.0.close(close, ticket).await;
-        match money_of!(answer, attempt::done::Close::Paid) {
-            // What was paid in the meantime is what it is; only the channel was said.
-            Some((on, of)) => compared(answer, (&channel, of), Some((on, of))),
-            None => answer,
-        }
-    }
-}
-
-#[async_trait]
-impl Handler<Capture> for Payments {
-    fn repeats(&self) -> Repeats {
-        self.0.repeats()
-    }
-    async fn call(&self, capture: Capture, ticket: &Ticket) -> Answer<Capture> {
-        let (channel, amount) = (capture.channel.clone(), capture.amount);
-        let answer = self.0.capture(capture, ticket).await;
-        let told = money_of!(answer, attempt::done::Capture::Paid);
-        compared(answer, (&channel, amount), told)
-    }
-}
-
-#[async_trait]
-impl Handler<Void> for Payments {
-    fn repeats(&self) -> Repeats {
-        self.0.repeats()
-    }
-    async fn call(&self, void: Void, ticket: &Ticket) -> Answer<Void> {
-        let channel = void.channel.clone();
-        let answer = self.0.void(void, ticket).await;
-        match money_of!(answer, attempt::done::Void::Paid) {
-            Some((on, of)) => compared(answer, (&channel, of), Some((on, of))),
-            None => answer,
-        }
-    }
-}
-
-#[async_trait]
-impl Handler<SendBack> for Payments {
-    fn repeats(&self) -> Repeats {
-        self.0.repeats()
-    }
-    async fn call(&self, refund: SendBack, ticket: &Ticket) -> Answer<SendBack> {
-        let (channel, amount) = (refund.channel.clone(), refund.amount);
-        let answer = self.0.refund(refund, ticket).await;
-        let told = money_of!(answer, refund::done::SendBack::Repaid);
-        compared(answer, (&channel, amount), told)
-    }
-}
-
-#[async_trait]
-impl Handler<InquireRefund> for Payments {
-    fn repeats(&self) -> Repeats {
-        self.0.repeats()
-    }
-    async fn call(&self, inquire: InquireRefund, ticket: &Ticket) -> Answer<InquireRefund> {
-        let (channel, amount) = (inquire.channel.clone(), inquire.amount);
-        let answer = self.0.inquire_refund(inquire, ticket).await;
-        let told = money_of!(answer, refund::done::InquireRefund::Repaid);
-        compared(answer, (&channel, amount), told)
-    }
-}
-
+handlers!(Payments(PaymentGateway) repeats |p| p.repeats() => {
+    Charge = charge, Inquire = inquire, Close = close, Capture = capture, Void = void,
+    SendBack = refund, InquireRefund = inquire_refund,
+});
 handlers!(Scorer(RiskScorer) repeats |_| FOR_EVER => { Score = score });
 handlers!(Inventory(InventoryAdapter) repeats |_| FOR_EVER => {
     AskStock = stock, Reserve = reserve, Unreserve = unreserve, Consume = consume, Restock = restock,
