@@ -17,7 +17,8 @@ pub enum Fault {
     None,
     /// The answer takes its time: up to five seconds.
     Slow,
-    /// No answer comes, and it is carried out up to thirty seconds later; inquiries say until then that it is not there.
+    /// No answer comes, and it is carried out 20 to 50 seconds after the call; inquiries say until then that it is not
+    /// there.
     Late,
     /// It is provably not sent.
     NotSent,

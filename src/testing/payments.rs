@@ -85,7 +85,7 @@ struct GatewayBooks {
     plan: FaultPlan,
     /// Set while a call is carried out later than it is made.
     putting_off: Option<(Timestamp, OrderKey, Fault)>,
-    put_off: BTreeMap<(Timestamp, String), PutOff>,
+    debts: BTreeMap<(Timestamp, String), PutOff>,
     /// Keys that are answered with an error until then.
     broken: BTreeMap<String, Timestamp>,
     forgotten: BTreeSet<String>,
@@ -173,7 +173,7 @@ impl SandboxGateway {
     /// When the next of what was put off is carried out.
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
-        lock(&self.books).put_off.first_key_value().map(|((at, _), _)| *at)
+        lock(&self.books).debts.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Lets a gateway that is in use fail as planned from now on.
@@ -216,7 +216,14 @@ impl SandboxGateway {
         (sum(&["charge", "capture"]), sum(&["refund"]))
     }
 
-    /// Carries an operation out under its key, with the fault that befalls the call.
+    async fn sleep(&self, ticket: &Ticket, wait: Duration) {
+        if let Some(env) = &self.env {
+            env.sleep_until(ticket.now.saturating_add(wait)).await;
+        }
+    }
+
+    /// Carries an operation out under its key, with the fault that befalls the call. A number with the answer says that
+    /// it shall be a lie, and which.
     async fn run<T: Send>(
         &self,
         ticket: &Ticket,
@@ -224,28 +231,17 @@ impl SandboxGateway {
         act: impl FnOnce(&mut GatewayBooks) -> io::Result<T> + Send,
     ) -> Result<(T, Option<u64>), Refusal> {
         let (fault, roll) = lock(&self.books).befalls(ticket, operation);
-        let wait = match fault {
-            Fault::Slow => Duration::from_millis(100 + roll % 4_900),
-            // Past any deadline: the engine gives up first.
-            Fault::Late => Duration::from_secs(3600),
-            _ => Duration::ZERO,
-        };
         if fault == Fault::Late {
             // After the engine has given up waiting, so that the first inquiries find nothing.
             let at = ticket.now.saturating_add(Duration::from_millis(20_000 + roll % 30_000));
-            {
-                let mut b = lock(&self.books);
-                b.putting_off = Some((at, ticket.order.clone(), fault));
-                let _ = act(&mut b);
-                b.putting_off = None;
-            }
-            if let Some(env) = &self.env {
-                env.sleep_until(ticket.now.saturating_add(wait)).await;
-            }
+            // What cannot be noted is not carried out, and nobody hears of it either way.
+            let _ = lock(&self.books).put_off(at, ticket, fault, act);
+            // Past any deadline: the engine gives up first.
+            self.sleep(ticket, Duration::from_secs(3600)).await;
             return Err(Refusal::Unknown("no answer".to_owned()));
         }
-        if let Some(env) = self.env.as_ref().filter(|_| !wait.is_zero()) {
-            env.sleep_until(ticket.now.saturating_add(wait)).await;
+        if fault == Fault::Slow {
+            self.sleep(ticket, Duration::from_millis(100 + roll % 4_900)).await;
         }
         let mut b = lock(&self.books);
         let done = match fault {
@@ -262,10 +258,7 @@ impl SandboxGateway {
             }
             Fault::Pending => {
                 let at = ticket.now.saturating_add(Duration::from_millis(1_000 + roll % 120_000));
-                b.putting_off = Some((at, ticket.order.clone(), fault));
-                let done = act(&mut b);
-                b.putting_off = None;
-                done
+                b.put_off(at, ticket, fault, act)
             }
             _ => act(&mut b),
         };
@@ -273,12 +266,8 @@ impl SandboxGateway {
         match (done, fault) {
             // Nothing is answered that the books do not hold.
             (Err(e), _) => Err(Refusal::NotSent(format!("the sandbox cannot write its books: {e}"))),
-            (Ok(_), Fault::LoseAnswer) => lost("the answer was lost"),
+            (Ok(_), Fault::LoseAnswer | Fault::PrunedKey) => lost("the answer was lost"),
             (Ok(_), Fault::Error | Fault::StoredError) => lost("the server failed"),
-            (Ok(_), Fault::PrunedKey) => {
-                b.forgotten.insert(ticket.key.to_string());
-                lost("the answer was lost")
-            }
             (Ok(value), fault) => Ok((value, (fault == Fault::Lie).then_some(roll))),
         }
     }
@@ -305,6 +294,20 @@ impl GatewayBooks {
         *n
     }
 
+    /// Notes what an operation would write, to be carried out then.
+    fn put_off<T>(
+        &mut self,
+        at: Timestamp,
+        ticket: &Ticket,
+        fault: Fault,
+        act: impl FnOnce(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.putting_off = Some((at, ticket.order.clone(), fault));
+        let done = act(self);
+        self.putting_off = None;
+        done
+    }
+
     /// What befalls a call, and a number to go with it. What cannot happen to this operation does not.
     fn befalls(&mut self, ticket: &Ticket, operation: &'static str) -> (Fault, u64) {
         self.catch_up(ticket.now);
@@ -316,7 +319,7 @@ impl GatewayBooks {
         }
         let asks = operation.starts_with("inquire");
         // A provider does not refuse what it has done or is about to, and an inquiry answers what is so.
-        let so = self.known(key).is_some() || self.put_off.keys().any(|(_, k)| k == key);
+        let so = self.done.contains_key(key) || self.debts.keys().any(|(_, k)| k == key);
         let moves = matches!(operation, "charge" | "refund");
         let planned = self.plan.pick(ticket, operation, nth);
         let fault = match planned {
@@ -346,17 +349,23 @@ impl GatewayBooks {
             if !self.done.contains_key(key) {
                 let pending = *fault == Fault::Pending;
                 let put_off = PutOff { order: order.clone(), line: line.clone(), pending };
-                self.put_off.insert((*at, key.clone()), put_off);
+                self.debts.insert((*at, key.clone()), put_off);
             }
             return;
         }
         let n = self.faults.entry(fault.name()).or_default();
         *n = n.saturating_add(1);
-        if *fault == Fault::StoredError {
-            self.broken.insert(key.clone(), at.saturating_add(Duration::from_secs(1800)));
-        }
-        if *fault == Fault::Decline {
-            self.declined.insert(key.clone());
+        match fault {
+            Fault::StoredError => {
+                self.broken.insert(key.clone(), at.saturating_add(Duration::from_secs(1800)));
+            }
+            Fault::Decline => {
+                self.declined.insert(key.clone());
+            }
+            Fault::PrunedKey => {
+                self.forgotten.insert(key.clone());
+            }
+            _ => {}
         }
     }
 
@@ -367,7 +376,7 @@ impl GatewayBooks {
 
     /// Whether an attempt is accepted and not carried out yet.
     fn awaits(&self, order: &str, instance: Key, op: &[&str]) -> bool {
-        self.put_off.values().any(|p| {
+        self.debts.values().any(|p| {
             p.pending
                 && p.line.order == order
                 && p.line.instance == instance
@@ -377,9 +386,9 @@ impl GatewayBooks {
 
     /// Carries out what was put off until now.
     fn catch_up(&mut self, now: Timestamp) {
-        while let Some(((at, _), _)) = self.put_off.first_key_value()
+        while let Some(((at, _), _)) = self.debts.first_key_value()
             && *at <= now
-            && let Some(((at, key), PutOff { order, line, pending })) = self.put_off.pop_first()
+            && let Some(((at, key), PutOff { order, line, pending })) = self.debts.pop_first()
         {
             if self.known(&key).is_some() || !self.allows(&line) || self.write(line.clone()).is_err() {
                 continue;
