@@ -1,6 +1,6 @@
 //! The task of one order: it alone steps it, one input after the other.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -145,7 +145,8 @@ struct OrderTask {
     id: OrderKey,
     live: Option<Box<Live>>,
     calls: FuturesUnordered<BoxFuture<'static, Called>>,
-    in_flight: BTreeSet<u64>,
+    /// Calls under way, by the numbers of their effects.
+    in_flight: BTreeMap<u64, Arc<Outstanding>>,
     /// What the store kept from being done, and must be done once it answers again.
     due: Due,
     /// Whether the task has given the order back.
@@ -190,7 +191,7 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
         id,
         live,
         calls: FuturesUnordered::new(),
-        in_flight: BTreeSet::new(),
+        in_flight: BTreeMap::new(),
         due: Due::default(),
         ended: false,
     };
@@ -497,7 +498,7 @@ impl OrderTask {
             }
         }
         self.take_turns().await;
-        self.begin_due();
+        self.begin_due().await;
         self.arm();
     }
 
@@ -511,7 +512,7 @@ impl OrderTask {
         let wanted = self.live.as_ref().map(|l| l.progress.wanted.clone()).unwrap_or_default();
         for w in wanted {
             let put_off = w.not_before.is_some_and(|at| at > now);
-            if put_off || self.in_flight.contains(&w.id) {
+            if put_off || self.in_flight.contains_key(&w.id) {
                 continue;
             }
             self.inner.counters.interrupted.fetch_add(1, Ordering::Relaxed);
@@ -601,10 +602,17 @@ impl OrderTask {
             | EventKind::Upgrade { .. }
             | EventKind::Release { .. } => None,
         };
-        if let Some(effect) = effect {
-            self.in_flight.remove(&effect);
-        }
-        let Err(failed) = self.apply(&event).await else { return true };
+        let call = effect.and_then(|effect| self.in_flight.remove(&effect));
+        let failed = match self.apply(&event).await {
+            Ok(Disposition::Duplicate) => {
+                if let Some(event) = call.and_then(|w| self.overtaken(&w, event.kind)) {
+                    return Box::pin(self.certainly(event)).await;
+                }
+                return true;
+            }
+            Ok(_) => return true,
+            Err(failed) => failed,
+        };
         if !failed.transient() {
             if let Failed::Engine(e) = &failed {
                 tracing::error!(order = %self.id, error = %e, "an input was not applied");
@@ -613,10 +621,22 @@ impl OrderTask {
             self.due.wake = true;
         } else {
             // Its effect counts as under way until then: it must not be begun a second time.
-            self.in_flight.extend(effect);
+            self.in_flight.extend(call.map(|w| (w.id, w)));
             self.due.inputs.push(event);
         }
         false
+    }
+
+    /// The outcome of an operation that somebody else has settled in the meantime, as evidence: it happened all the same.
+    fn overtaken(&self, w: &Outstanding, kind: EventKind) -> Option<Event> {
+        let EventKind::Answer { answer: EffectAnswer::Done(told), .. } = kind else { return None };
+        // What was only asked is out of date by now.
+        if w.mode == Mode::Read {
+            return None;
+        }
+        let call = self.live.as_ref()?.desk.pipeline().told(w, &told)?;
+        let kind = EventKind::Evidence { call, message: None };
+        Some(Event { kind, by: Actor::system(), occurred: None })
     }
 
     async fn park(&mut self, why: &str) {
@@ -729,8 +749,9 @@ impl OrderTask {
     /// Sees to it that the order is woken for its next instant.
     fn arm(&mut self) {
         let Some(live) = &mut self.live else { return };
-        // An attempt that is under way is past its instant, and nothing is to be woken for it.
-        let put_off = live.progress.wanted.iter().filter(|w| !self.in_flight.contains(&w.id));
+        // An attempt that is under way is past its instant, and one of another worker's order is that worker's.
+        let mine = live.owner.is_some_and(|o| o.incarnation == self.inner.me);
+        let put_off = live.progress.wanted.iter().filter(|w| mine && !self.in_flight.contains_key(&w.id));
         let at = put_off.filter_map(|w| w.not_before).chain(live.progress.next_timer()).min();
         let Some(at) = at else { return };
         if live.armed.is_none_or(|armed| at < armed) {
@@ -739,27 +760,47 @@ impl OrderTask {
         }
     }
 
-    fn begin_due(&mut self) {
-        let now = self.inner.env.now();
-        let Some(live) = &self.live else { return };
-        let due: Vec<_> = live
-            .progress
-            .wanted
-            .iter()
-            .filter(|w| w.not_before.is_some_and(|at| at <= now) && !self.in_flight.contains(&w.id))
-            .cloned()
-            .collect();
-        for w in due {
+    /// Makes the calls that were put off until now, unless another worker has the order by now: what it has come to since
+    /// is not in memory here.
+    async fn begin_due(&mut self) {
+        if self.due_calls().is_empty() {
+            return;
+        }
+        let Ok(stored) = self.inner.store.load(&self.id).await else {
+            self.due.wake = true;
+            return;
+        };
+        let same =
+            |live: &Live| stored.as_ref().is_some_and(|s| s.head == live.head && s.owner == live.owner);
+        if !self.live.as_deref().is_some_and(same) {
+            self.live = None;
+            if let Err(failed) = self.open().await {
+                self.due.wake |= failed.transient();
+                return;
+            }
+        }
+        for w in self.due_calls() {
             self.begin(&w);
         }
+    }
+
+    fn due_calls(&self) -> Vec<Arc<Outstanding>> {
+        let now = self.inner.env.now();
+        let wanted = self.live.iter().flat_map(|live| &live.progress.wanted);
+        let due = |w: &&Arc<Outstanding>| {
+            w.not_before.is_some_and(|at| at <= now) && !self.in_flight.contains_key(&w.id)
+        };
+        wanted.filter(due).cloned().collect()
     }
 
     /// Begins a call: its intent and key are committed.
     fn begin(&mut self, w: &Arc<Outstanding>) {
         let Some(live) = &self.live else { return };
-        if !self.in_flight.insert(w.id) {
+        // Who owns the order makes its calls.
+        if live.owner.is_none_or(|o| o.incarnation != self.inner.me) || self.in_flight.contains_key(&w.id) {
             return;
         }
+        self.in_flight.insert(w.id, w.clone());
         let pipeline = live.desk.pipeline().clone();
         let key = pipeline.op_key(&live.progress, w);
         let (inner, w, order) = (self.inner.clone(), w.clone(), self.id.clone());

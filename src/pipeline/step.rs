@@ -778,6 +778,15 @@ impl Pipeline {
         Ok(self.finish(d, "answer", disposition, Some((place, key)), Some(input), |_| {}))
     }
 
+    /// What the outside did for an effect, as evidence addressed to the instance that wanted it.
+    pub(crate) fn told(&self, w: &Outstanding, told: &Told) -> Option<Call> {
+        let stage = self.stage(w.place)?;
+        let value = stage.input_of(&*told.0)?;
+        let (graph, input) = (stage.graph(), stage.input_ix(&*value)?);
+        let class = graph.inputs.get(usize::from(input))?.class;
+        Some(Call { machine: graph.name, place: Some(stage.name()), key: w.key, input, class, value })
+    }
+
     fn timer(
         &self,
         p: &Progress,

@@ -1,0 +1,61 @@
+//! Several engines on one store: who lost an order to another does no harm to it, and what it did is not forgotten.
+
+use std::sync::Arc;
+
+use consign::clock::Timestamp;
+use consign::testing::{Fault, FaultPlan, SandboxGateway, VirtualEnv};
+
+use super::journey::start;
+use super::support::{Disk, MORNING, SECOND, World, carla, draft, key, packs_itself, run};
+
+#[test]
+fn what_a_worker_did_that_lost_the_order_meanwhile_is_heard_all_the_same() {
+    run(async {
+        let now = Timestamp::from_millis(MORNING);
+        let outside = VirtualEnv::new(now, 1);
+        let plan = FaultPlan::default().fault("o-1", 1, "charge", 1, Fault::Slow);
+        let gateway = SandboxGateway::open(None).unwrap().in_time(Arc::new(outside.clone())).failing(plan);
+        let world = World { gateway: Arc::new(gateway), ..World::new(Disk::memory(), packs_itself()) };
+        let first = world.open(now).await;
+        first.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
+        first.asks("o-1", &carla(), start(1)).await;
+        // Another takes over while the answer is on its way: it cannot know what became of the call.
+        let second = world.open(now).await;
+        let unknown = |i: &(_, _, &str)| i.2 == "Unknown";
+        assert!(second.order("o-1").await.instances().iter().any(unknown));
+        // The answer comes before anybody would ask again.
+        outside.set(now.saturating_add(std::time::Duration::from_millis(6 * SECOND)));
+        outside.settled().await;
+        first.settled().await;
+        let held = first.life.load_raw("o-1").await;
+        assert_eq!(held.columns.captured_minor, 5_000, "{}", second.show("o-1").await);
+    });
+}
+
+#[test]
+fn a_worker_that_lost_the_order_does_not_make_the_calls_that_it_had_put_off() {
+    run(async {
+        let now = Timestamp::from_millis(MORNING);
+        let world = World::new(Disk::memory(), packs_itself());
+        let plan = FaultPlan::default().fault("o-1", 1, "charge", 1, Fault::NotSent).fault(
+            "o-1",
+            1,
+            "charge",
+            2,
+            Fault::Decline,
+        );
+        world.gateway.plan(plan);
+        let first = world.open(now).await;
+        first.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
+        first.asks("o-1", &carla(), start(1)).await;
+        let second = world.open(now).await;
+        second.pass(5 * SECOND).await;
+        let declined = |i: &(_, _, &str)| i.2 == "Declined";
+        assert!(second.order("o-1").await.instances().iter().any(declined));
+        // Its own alarm rings too, over an order that it knows as it was.
+        let calls = first.engine.report().calls;
+        first.pass(5 * SECOND).await;
+        assert_eq!(first.engine.report().calls, calls, "the operation is settled");
+        assert_eq!(world.gateway.moved(&key("o-1")), (0, 0));
+    });
+}
