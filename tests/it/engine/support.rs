@@ -96,6 +96,12 @@ pub(crate) struct Life {
     blind: AtomicU32,
     /// Whether the disk has no room.
     full: AtomicBool,
+    /// What decides by chance which commits come to grief, and how many in a thousand.
+    chance: Mutex<(u64, u64)>,
+    /// Troubles that came by chance.
+    pub(crate) befell: AtomicU64,
+    /// While this is held, commits wait.
+    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
     /// How an order reads in this life, where that is not as it was written.
     reads: Mutex<Option<Patch>>,
 }
@@ -118,6 +124,9 @@ impl Life {
             commits: AtomicU64::new(0),
             trouble: Mutex::new(None),
             blind: AtomicU32::new(0),
+            chance: Mutex::new((0, 0)),
+            befell: AtomicU64::new(0),
+            gate: Arc::default(),
             full: AtomicBool::new(false),
             reads: Mutex::new(None),
         })
@@ -126,6 +135,28 @@ impl Life {
     /// Lets the `nth` commit from the start of this life (from 1) come to grief.
     pub(crate) fn fail_at(&self, nth: u64, trouble: Trouble) {
         *self.trouble.lock().unwrap() = Some((nth, trouble));
+    }
+
+    /// Lets commits come to grief by chance, so many in a thousand.
+    pub(crate) fn chance(&self, seed: u64, per_mille: u64) {
+        *self.chance.lock().unwrap() = (seed | 1, per_mille);
+    }
+
+    fn by_chance(&self) -> Option<Trouble> {
+        let mut chance = self.chance.lock().unwrap();
+        let (seed, per_mille) = &mut *chance;
+        if *per_mille == 0 {
+            return None;
+        }
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        let roll = *seed >> 20;
+        if roll % 1000 >= *per_mille {
+            return None;
+        }
+        self.befell.fetch_add(1, Ordering::SeqCst);
+        Some([Trouble::Io, Trouble::LostBefore, Trouble::LostAfter][(roll / 1000 % 3) as usize])
     }
 
     /// Lets every order read otherwise than it was written.
@@ -190,6 +221,7 @@ impl Store for Life {
     }
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Position, CommitError>> {
         let mut answers = Vec::new();
+        let _open = self.gate.read().await;
         for batch in batches {
             if self.is_dead() {
                 answers.push(Err(CommitError::Store(Error::Closed)));
@@ -205,7 +237,7 @@ impl Store for Life {
                 if planned.is_some_and(|(at, _)| at == nth) { planned.take() } else { None }
             };
             let lost = || CommitError::Unconfirmed("the answer of the disk was lost".into());
-            let answer = match trouble.map(|t| t.1) {
+            let answer = match trouble.map(|t| t.1).or_else(|| self.by_chance()) {
                 None => self.disk.commit(vec![batch]).await.pop().unwrap(),
                 Some(Trouble::Io) => Err(CommitError::Store(Error::Io("no spindle".into()))),
                 Some(Trouble::LostBefore) => {
@@ -379,7 +411,7 @@ impl Disk {
         Self::File(path.to_owned())
     }
 
-    fn life(&self) -> Arc<Life> {
+    pub(crate) fn life(&self) -> Arc<Life> {
         match self {
             Disk::Memory(store) => Life::new(store.clone(), true),
             Disk::File(path) => Life::new(Arc::new(SqliteStore::open(path).unwrap()), false),
