@@ -627,7 +627,8 @@ impl OrderTask {
         false
     }
 
-    /// The outcome of an operation that somebody else has settled in the meantime, as evidence: it happened all the same.
+    /// The outcome of an operation that is settled already, as evidence: somebody else may have settled it otherwise,
+    /// and it happened all the same.
     fn overtaken(&self, w: &Outstanding, kind: EventKind) -> Option<Event> {
         let EventKind::Answer { answer: EffectAnswer::Done(told), .. } = kind else { return None };
         // What was only asked is out of date by now.
@@ -760,8 +761,8 @@ impl OrderTask {
         }
     }
 
-    /// Makes the calls that were put off until now, unless another worker has the order by now: what it has come to since
-    /// is not in memory here.
+    /// Makes the calls that were put off until now, unless another worker has the order by now: what it has come to
+    /// since is not in memory here.
     async fn begin_due(&mut self) {
         if self.due_calls().is_empty() {
             return;

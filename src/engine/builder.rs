@@ -168,8 +168,8 @@ impl EngineBuilder {
     }
 
     /// The name of this worker, where several share one store: each has a name of its own, and keeps it when it is
-    /// started again. Starting one ends whatever bore its name before, and takes over the orders of every worker that is
-    /// dead by then. Default `engine`.
+    /// started again. Starting one ends whatever bore its name before, and takes over the orders of every worker that
+    /// is dead by then. Default `engine`.
     #[must_use]
     pub fn worker(mut self, name: impl Into<String>) -> Self {
         self.worker = name.into();

@@ -141,8 +141,8 @@ impl SandboxGateway {
         Ok(Self { books: Mutex::new(books), env: None, repeats })
     }
 
-    /// A gateway that takes the time of this environment for what is slow or late. Without one, what is slow is not, and
-    /// what never answers says so at once.
+    /// A gateway that takes the time of this environment for what is slow or late. Without one, what is slow is not,
+    /// and what never answers says so at once.
     #[must_use]
     pub fn in_time(mut self, env: Arc<dyn Env>) -> Self {
         self.env = Some(env);

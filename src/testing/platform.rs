@@ -131,8 +131,8 @@ impl SandboxPlatform {
     }
 
     /// Lets a platform that is in use fail as planned from now on: `activate`, `inquire`, `submit`, `switch`, `end`,
-    /// `end_twin`. A platform is never slow, pending or lying; what is late, an error or a forgotten key elsewhere is an
-    /// answer that is lost here.
+    /// `end_twin`. A platform is never slow, pending or lying; what is late, an error or a forgotten key elsewhere is
+    /// an answer that is lost here.
     pub fn plan(&self, plan: FaultPlan) {
         lock(&self.books).plan = plan;
     }
