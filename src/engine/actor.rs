@@ -25,7 +25,7 @@ use crate::order::Order;
 use crate::pipeline::{
     Decision, Disposition, EffectAnswer, Event, EventKind, Outstanding, Progress, Refused, Unplaced,
 };
-use crate::store::{CommitError, Error as StoreError, Hash, InboxPut, InboxRow, Owner};
+use crate::store::{CommitError, Error as StoreError, Hash, InboxPut, InboxRow, Owner, Stored};
 
 /// How often an input is decided again when others moved the order in between.
 const ATTEMPTS: u32 = 5;
@@ -694,9 +694,11 @@ impl OrderTask {
                 return Err(Failed::Contended);
             }
             Some(Err(CommitError::Unconfirmed(why))) => {
-                // The head of the chain is the token: if the order has it, the batch was written.
+                // The head of the chain is the token: if the order has it, the batch was written. Another worker may
+                // have decided the same: whose it is, the owner tells.
                 let held = store.load(&self.id).await;
-                if !matches!(held, Ok(Some(s)) if s.head == encoded.head) {
+                let mine = |s: &Stored| s.head == encoded.head && owner.is_none_or(|o| s.owner == Some(o));
+                if !matches!(&held, Ok(Some(s)) if mine(s)) {
                     // It may be written all the same: what it wants and waits for is looked up once the store answers.
                     let wanted = decision
                         .entry

@@ -31,8 +31,8 @@ pub struct Batch {
     pub expected: u64,
     /// The version it leads to, larger than `expected`.
     pub version: u64,
-    /// The head of the order's hash chain afterwards. With `version` it is the commit token: a
-    /// batch whose token the order already bears has been written before.
+    /// The head of the order's hash chain afterwards. With `version` and `owner` it is the commit
+    /// token: a batch whose token the order already bears has been written before.
     pub head: Hash,
     /// What can be asked for without reading bytes.
     pub columns: Columns,
@@ -168,6 +168,17 @@ impl Batch {
             within(change.key.len() as u64, MAX_KEY_BYTES)?;
         }
         within(self.bytes(), MAX_BATCH_BYTES)
+    }
+
+    /// Whether this very batch has been written before, by what is stored of its order.
+    ///
+    /// Two workers may decide the same thing about the same order, and then only the ownership
+    /// tells whose batch it was: the one that came second must not take the other's for its own,
+    /// or both would carry out what it wants.
+    #[must_use]
+    pub fn repeats(&self, version: u64, head: &Hash, held: Option<Owner>) -> bool {
+        let mine = self.owner.is_none_or(|owner| held == Some(owner));
+        self.version == version && self.head == *head && mine
     }
 
     /// Whether the entries continue a journal whose last entry is `tail`. A journal begins with

@@ -111,7 +111,7 @@ impl State {
         // Everything that can fail comes first: below the checks nothing does, so a batch is whole.
         if let Some(row) = self.rows.get(&batch.order) {
             let held = &row.stored;
-            if held.version == batch.version && held.head == batch.head {
+            if batch.repeats(held.version, &held.head, held.owner) {
                 return Ok(row.position());
             }
             if batch.expected != held.version {

@@ -66,7 +66,9 @@ pub type Bytes = Arc<[u8]>;
 /// 3. **The version guards.** Of two batches that expect the same version, one at most is written;
 ///    the other hears [`CommitError::Stale`].
 /// 4. **The same batch twice is the same batch once.** When the order already bears the version
-///    and head of the batch, answer `Ok` with the position it got the first time.
+///    and head of the batch, and the owner if it names one, answer `Ok` with the position it got
+///    the first time ([`Batch::repeats`]). What another owner wrote is another batch, although it
+///    decided the same.
 /// 5. **Neighbours do not suffer.** Batches given together may share a transaction, or not; the
 ///    failure of one never fails another. Batches of one order are taken in the order given.
 /// 6. **Doubt is a value.** When you cannot find out whether a batch was written, say
@@ -102,7 +104,7 @@ pub type Bytes = Arc<[u8]>;
 ///
 /// ```text
 /// Err(why) => match reopen().and_then(|store| store.token(&order)) {
-///     Ok(token) if token == (version, head) => Ok(position),
+///     Ok(token) if token == (version, head, owner) => Ok(position),
 ///     Ok(_)  => try_again_or_fail(),
 ///     Err(_) => Err(CommitError::Unconfirmed(why)),
 /// }

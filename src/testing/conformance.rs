@@ -74,6 +74,7 @@ where
         claims_take_what_nobody_owns
         claims_leave_what_the_claimant_cannot_read
         an_old_owner_is_fenced
+        what_another_owner_wrote_is_not_the_same_batch
         an_event_is_known_for_good
         events_wait_in_order
         an_archive_holds_the_row_and_the_whole_journal
@@ -876,6 +877,25 @@ async fn claims_leave_what_the_claimant_cannot_read(store: &dyn Store) {
     let both = [under(&theirs(1)), under(&theirs(2))];
     let claimed = well(store.claim(me, at(1), &both, 9).await, "the living claim");
     same(claimed.len(), 2, "several pipelines are claimed for at once");
+}
+
+async fn what_another_owner_wrote_is_not_the_same_batch(store: &dyn Store) {
+    let (one, two) = (begin(store, "one").await, begin(store, "two").await);
+    let owned =
+        |incarnation, epoch, batch: Batch| Batch { owner: Some(Owner { incarnation, epoch }), ..batch };
+    let first = owned(one, 1, place("a"));
+    commit(store, &first).await;
+    let mine = owned(one, 2, after(&first));
+    let position = commit(store, &mine).await;
+    same(answer(store, &mine).await, Ok(position), "its own is known again");
+    // Both have decided the same, each for itself.
+    let stale = Err(CommitError::Stale { found: Some(mine.version) });
+    for theirs in [owned(two, 2, mine.clone()), owned(two, 3, mine.clone()), owned(one, 3, mine.clone())] {
+        same(answer(store, &theirs).await, stale.clone(), "what another wrote is not theirs");
+    }
+    same(loaded(store, &first.order).await.owner, mine.owner, "it is still whose it was");
+    let silent = Batch { owner: None, ..mine.clone() };
+    same(answer(store, &silent).await, Ok(position), "who names no owner asks for none");
 }
 
 async fn an_old_owner_is_fenced(store: &dyn Store) {

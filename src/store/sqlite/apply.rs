@@ -278,7 +278,7 @@ impl<'c> Work<'c> {
         let Some(known) = self.memo.orders.recall(connection, &batch.order)? else {
             return Err(CommitError::Stale { found: None }.into());
         };
-        if known.version == batch.version && known.head == batch.head {
+        if batch.repeats(known.version, &known.head, known.owner) {
             return Ok(known.position());
         }
         if known.version != batch.expected {
