@@ -470,7 +470,9 @@ impl Simulation {
             1 => {
                 self.fire("clock_jump");
                 let jump = self.dice.pick(&[10 * SECOND, 20 * MINUTE, 5 * HOUR]);
-                self.workers[n].ahead += jump;
+                // By hours, not by days: a lease taken by a clock that is ahead holds that much longer.
+                let ahead = &mut self.workers[n].ahead;
+                *ahead = (*ahead + jump).min(12 * HOUR);
                 let at = self.now();
                 self.set(at).await;
             }
