@@ -75,7 +75,7 @@ impl On<PassportNeeded, M> for Open {
 impl On<PassportDue> for Identifying {
     fn on(&self, _: &PassportDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         cx.want(Close { channel: self.what.channel.clone(), reference: self.what.reference.clone() });
-        until(cx.after_ms(30_000), Closing { what: self.what.clone(), refused: false })
+        until(cx.after_ms(30_000), Closing { what: self.what.clone(), since: cx.now(), refused: false })
     }
 }
 /// In the place of the library's: a customer who comes back is believed only by the bank.

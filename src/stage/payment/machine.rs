@@ -1,5 +1,7 @@
 //! One try to take money on one channel.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::policy::{CaptureGate, CaptureMode, Expiring, PaymentPolicy};
@@ -19,7 +21,7 @@ crate::machine! {
     /// One try to take money on one channel (section 2.2 of the order domain).
     ///
     /// Ranks: 0 a local guess, 1 not final, 2 final and negative, 3 authorised, 4 captured, 5 captured and lost again.
-    pub mod attempt = "payment.attempt" v 5;
+    pub mod attempt = "payment.attempt" v 6;
     policy PaymentPolicy;
     hears Cancelling, GivesBack, Approved<ToCapture>;
     yields Funded, Collected;
@@ -221,6 +223,8 @@ data! {
     /// Being closed, so that another may be tried.
     Closing {
         /** What it is about. */ what: Try,
+        /** Since when: no call is made for it after that, but one may still be on its way. */
+        #[serde(default = "long_ago")] since: Timestamp,
         /** Whether the channel refused to close it. */
         #[serde(default, skip_serializing_if = "std::ops::Not::not")] refused: bool,
     }
@@ -692,34 +696,39 @@ impl On<ActionNeeded> for Open {
     }
 }
 
-fn close<R: Goto<Closing> + Row<M = M>>(what: &Try, cx: &mut Cx<'_, R>) -> Next<R>
+/// A close of which nothing says when it began.
+const fn long_ago() -> Timestamp {
+    Timestamp::from_millis(0)
+}
+
+fn close<R: Goto<Closing> + Row<M = M>>(what: &Try, since: Timestamp, cx: &mut Cx<'_, R>) -> Next<R>
 where
     Close: EmittedBy<R>,
 {
     let ask = Close { channel: what.channel.clone(), reference: what.reference.clone() };
     // What is closed stays closed, however often it is asked for.
     cx.want_again(Again::Harmless, 0, ask);
-    until(cx.after_ms(cx.policy().close_ms), Closing { what: what.clone(), refused: false })
+    until(cx.after_ms(cx.policy().close_ms), Closing { what: what.clone(), since, refused: false })
 }
 
 impl On<ActionDue> for RequiresAction {
     fn on(&self, _: &ActionDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        close(&self.what, cx)
+        close(&self.what, cx.now(), cx)
     }
 }
 impl Decide<Cancel> for Asked {
     fn decide(&self, _: &Cancel, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        Ok(close(self.what(), cx))
+        Ok(close(self.what(), cx.now(), cx))
     }
 }
 impl On<Stop> for Live {
     fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        close(self.what(), cx)
+        close(self.what(), cx.now(), cx)
     }
 }
 impl On<CloseDue> for Closing {
     fn on(&self, _: &CloseDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        close(&self.what, cx)
+        close(&self.what, self.since, cx)
     }
 }
 
@@ -743,10 +752,11 @@ impl On<CloseRefused> for Closing {
     }
 }
 impl On<NotThere> for Closing {
-    fn on(&self, _: &NotThere, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+    fn on(&self, _: &NotThere, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         // Asked before the close, it proves nothing; the channel that refused to close it says that there is nothing
-        // to close.
-        if self.refused { to(Closed { what: self.what.clone() }) } else { stay(self.clone()) }
+        // to close. But a call that is still on its way may yet open what was not there to be closed.
+        let arrived = cx.now() >= self.since.saturating_add(Duration::from_millis(cx.policy().settle_ms));
+        if self.refused && arrived { to(Closed { what: self.what.clone() }) } else { stay(self.clone()) }
     }
 }
 impl On<AskAgain> for Unknown {
@@ -767,7 +777,7 @@ impl On<NotThere> for Unknown {
         if self.missing == 0 {
             return stay(Unknown { missing: 1, ..self.clone() });
         }
-        close(&self.what, cx)
+        close(&self.what, cx.now(), cx)
     }
 }
 impl On<AskAgain> for Pending {

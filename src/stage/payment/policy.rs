@@ -81,12 +81,20 @@ pub struct PaymentPolicy {
     pub action_ms: u64,
     /// How often a close is repeated while it is unanswered. Default 30 s.
     pub close_ms: u64,
+    /// How long after a call its payment may still appear at the channel. A close that the channel refuses is settled
+    /// by "not there" only when this has passed since the last call. Default 5 minutes.
+    #[serde(default = "settle_ms")]
+    pub settle_ms: u64,
     /// How long an authorisation may be used, when the channel does not say. Default 6 days: schemes give 7.
     pub hold_ms: u64,
     /// What happens then.
     pub expiring: Expiring,
     /// How long a person has to resolve money of a wrong amount before it goes back. Default 3 days.
     pub mismatch_ms: u64,
+}
+
+const fn settle_ms() -> u64 {
+    5 * 60_000
 }
 
 impl Default for PaymentPolicy {
@@ -113,6 +121,7 @@ impl Default for PaymentPolicy {
             reconcile_ms: DAY,
             action_ms: 15 * MINUTE,
             close_ms: 30_000,
+            settle_ms: settle_ms(),
             hold_ms: 6 * DAY,
             expiring: Expiring::Capture,
             mismatch_ms: 3 * DAY,

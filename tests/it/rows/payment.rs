@@ -377,15 +377,29 @@ fn begin() -> Vec<Case> {
         ",
         ),
         case(
-            "not there, and it refused to close it",
+            "not there, it refused to close it, and no call is on its way any more",
             || {
                 let mut s = reach("Closing");
+                s.pass(5 * 60_000);
                 s.declined("Close", CloseRefused { code: "unknown".to_owned() });
                 s
             },
             |s| s.done("Inquire", NotThere),
             "
             payment.attempt 1: Closing + NotThere -> Closed
+        ",
+        ),
+        case(
+            "not there, and it refused to close it, but a call may still be on its way",
+            || {
+                let mut s = reach("Closing");
+                s.declined("Close", CloseRefused { code: "unknown".to_owned() });
+                s.pass(4 * 60_000);
+                s
+            },
+            |s| s.done("Inquire", NotThere),
+            "
+            payment.attempt 1: Closing + NotThere -> Closing
         ",
         ),
         case(
