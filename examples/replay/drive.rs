@@ -1,13 +1,21 @@
 //! Drives the engine along the data's own times: one line of virtual time over all orders.
+//!
+//! ```text
+//! event of an order --- nothing is under way -------------------------> it happens
+//!                  \--- a call is out, a hold stands, money is due --> it waits behind those before it
+//! ```
+//!
+//! So a fault delays an order and never changes its end: whoever lives along the data asks again, pays again, and looks
+//! at what is held, until the order has come to where the data has it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use consign::clock::Timestamp;
-use consign::engine::{CommandError, Delivered, Delivery, Engine, LaneLimits};
+use consign::engine::{CommandError, Delivered, Delivery, Engine, LaneLimits, OrderView};
 use consign::id::{Actor, Key, OrderId, OrderKey};
-use consign::machine::Call;
+use consign::machine::{Call, Life};
 use consign::order::{Charge, ChargeKind, Draft, DraftTender, Line};
 use consign::pipeline::lifecycle::{Cancel, RequestReturn, lifecycle};
 use consign::pipeline::{LifePolicy, Physical, Pipeline, physical};
@@ -16,17 +24,36 @@ use consign::stage::dispatch::{
     parcel,
 };
 use consign::stage::payment::{PaymentPolicy, Start, attempt};
+use consign::stage::refund::{self, refund as back};
 use consign::stage::review::{self, ReviewPolicy, TierPolicy, case};
 use consign::testing::{Fault, FaultPlan, SandboxCarrier, SandboxScorer, VirtualEnv};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::World;
 use crate::data::{Purchase, Status};
+use crate::report::Run;
 
 /// No timer ends an order of the data: every deadline is 1,000 days. Inquiries and retries keep their own.
 const NEVER_MS: u64 = 1000 * 24 * 3600 * 1000;
-/// How far behind the last event the engine's own inquiries may run.
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// How far behind the last event an order may come to its end.
+const MOST_DAYS: i64 = 60;
+/// States in which an answer is awaited.
+const BUSY: &[&str] = &[
+    "Sending",
+    "Unknown",
+    "Stuck",
+    "Pending",
+    "RequiresAction",
+    "Closing",
+    "Capturing",
+    "CaptureUnknown",
+    "Voiding",
+    "Allocating",
+    "Reserving",
+    "Unreserving",
+    "Scoring",
+];
 
 /// Orders of the bundled sample that also show what the data does not tell.
 const DECLINED: &str = "sample-0001";
@@ -73,7 +100,7 @@ pub(crate) fn pipeline() -> Result<Pipeline, String> {
             return_ms: NEVER_MS,
             ..DispatchPolicy::default()
         },
-        refund: consign::stage::refund::RefundPolicy { action_ms: NEVER_MS, ..Default::default() },
+        refund: refund::RefundPolicy { action_ms: NEVER_MS, ..Default::default() },
         aftersales: consign::stage::aftersales::AftersalesPolicy::default(),
     })
     .map_err(|e| e.to_string())
@@ -120,40 +147,55 @@ fn plan(purchases: &[Purchase], bundled: bool) -> Vec<(i64, Event, usize)> {
     all
 }
 
+/// How the data is replayed.
+pub(crate) struct How {
+    /// It is the bundled sample, which shows a little more than its data tells.
+    pub bundled: bool,
+    /// Nothing is drawn.
+    pub quiet: bool,
+    /// The outside fails in every way, as this seed has it.
+    pub faults: Option<u64>,
+}
+
 struct Replay<'a> {
+    world: &'a World,
     engine: Engine,
     env: VirtualEnv,
     purchases: &'a [Purchase],
     bundled: bool,
-    /// Orders that reviewers look for, and find no case of yet.
-    waiting: RefCell<BTreeSet<usize>>,
-    /// Orders whose cancellation waits for what a stop interrupted before it.
-    postponed: RefCell<BTreeSet<usize>>,
+    /// Nothing goes wrong and nothing did before: no order is ever behind.
+    calm: bool,
+    /// Orders that are behind, and what waits to happen to them.
+    behind: RefCell<BTreeMap<usize, VecDeque<Event>>>,
+    /// Orders whose customers have begun to pay.
+    paying: RefCell<BTreeSet<usize>>,
 }
 
 pub(crate) async fn drive(
     world: &World,
     purchases: Vec<Purchase>,
-    bundled: bool,
-    quiet: bool,
+    how: &How,
+    run: &Run,
 ) -> Result<(), String> {
-    let events = plan(&purchases, bundled);
+    let events = plan(&purchases, how.bundled);
     let Some((first, ..)) = events.first().copied() else { return Ok(()) };
     let (last, ..) = events.last().copied().unwrap_or((first, Event::Place, 0));
     // A store that holds part of the replay has seen time up to its newest entry: time goes on from there.
-    let seen = newest(world).await?.unwrap_or(first);
-    let env = VirtualEnv::new(Timestamp::from_millis(first.max(seen)), 1);
+    let seen = newest(world).await?;
+    let env = world.env.clone();
+    env.set(Timestamp::from_millis(first.max(seen.unwrap_or(first))));
     for p in purchases.iter().filter(|p| p.status == Status::Unavailable) {
         world.stock.tell_short(&p.id);
     }
-    let gateway = world.gateway.clone();
-    if bundled {
-        gateway.plan(FaultPlan::default().fault(DECLINED, 1, "charge", 1, Fault::Decline));
+    let mut plan = how.faults.map_or_else(FaultPlan::default, FaultPlan::mixed);
+    if how.bundled {
+        plan = plan.fault(DECLINED, 1, "charge", 1, Fault::Decline);
     }
+    world.gateway.plan(plan);
     let engine = Engine::builder()
         .pipeline(pipeline()?)
         .store(world.store.clone())
-        .payments(gateway)
+        .payments(world.gateway.clone())
         .inventory(world.stock.clone())
         .carrier(Arc::new(SandboxCarrier::default()))
         .scorer(Arc::new(SandboxScorer::new(Some(0))))
@@ -162,27 +204,50 @@ pub(crate) async fn drive(
         .start()
         .await
         .map_err(|e| e.to_string())?;
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(events.len() as u64) };
+    let bar = if how.quiet { ProgressBar::hidden() } else { ProgressBar::new(events.len() as u64) };
     if let Ok(style) =
         ProgressStyle::with_template("{bar:40} {pos}/{len} events, {elapsed} elapsed, {eta} left")
     {
         bar.set_style(style);
     }
     let replay = Replay {
+        world,
         engine,
         env,
         purchases: &purchases,
-        bundled,
-        waiting: RefCell::default(),
-        postponed: RefCell::default(),
+        bundled: how.bundled,
+        calm: how.faults.is_none() && !how.bundled && seen.is_none(),
+        behind: RefCell::default(),
+        paying: RefCell::default(),
     };
     for (at, event, n) in &events {
         replay.until(*at).await?;
-        replay.happen(*event, *n).await?;
+        replay.meet(*event, *n).await?;
+        run.tick()?;
         bar.inc(1);
     }
     // What the engine still has to ask by itself; deadlines of 1,000 days are not waited for.
-    replay.until(last + DAY_MS).await?;
+    for days in 1..=MOST_DAYS {
+        replay.until(last + days * DAY_MS).await?;
+        let behind = replay.behind.borrow().clone();
+        if behind.is_empty() {
+            break;
+        }
+        if days == MOST_DAYS {
+            let mut ends = Vec::new();
+            for n in behind.keys() {
+                let (p, key) = replay.key(*n)?;
+                let view = replay.engine.order(&key).await.map_err(|e| e.to_string())?;
+                let stands = view
+                    .map(|v| (v.phase(), v.instances(), v.progress.wanted.clone(), v.progress.holds.clone()));
+                ends.push(format!("{} at {stands:?}", p.id));
+            }
+            return Err(format!(
+                "{MOST_DAYS} days after the last event orders are still behind: {}",
+                ends.join("\n")
+            ));
+        }
+    }
     bar.finish_and_clear();
     Ok(())
 }
@@ -204,25 +269,174 @@ fn agent(name: &str) -> Actor {
 }
 
 impl Replay<'_> {
-    /// Moves time on, and stops at every instant that an order waits for on the way.
+    /// Moves time on, and stops at every instant that anything waits for on the way.
     async fn until(&self, at: i64) -> Result<(), String> {
         let end = Timestamp::from_millis(at);
-        self.env.settled().await;
-        while let Some(next) = self.engine.next_wake().filter(|next| *next < end) {
+        self.settled().await?;
+        loop {
+            let gateway = self.world.gateway.next();
+            let next = [self.engine.next_wake(), self.env.next_sleep(), gateway].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next < end) else { break };
             self.env.set(next);
             self.engine.fire_due();
-            self.env.settled().await;
-            let waiting: Vec<usize> = self.waiting.borrow().iter().copied().collect();
-            for n in waiting {
-                self.review(n).await?;
-                self.env.settled().await;
-                if !self.waiting.borrow().contains(&n) && self.postponed.borrow_mut().remove(&n) {
-                    self.happen(Event::Cancel, n).await?;
-                }
+            self.settled().await?;
+            let behind: Vec<usize> = self.behind.borrow().keys().copied().collect();
+            for n in behind {
+                self.catch_up(n).await?;
             }
         }
         self.env.set(end);
         Ok(())
+    }
+
+    /// Waits until nothing goes on by itself, and passes on what the gateway says of its own accord.
+    async fn settled(&self) -> Result<(), String> {
+        self.env.settled().await;
+        for message in self.world.gateway.messages(self.now()) {
+            self.engine.deliver(message).await.map_err(|e| e.to_string())?;
+            self.env.settled().await;
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        consign::clock::Clock::now(&self.env)
+    }
+
+    /// An event of the data: it happens, or waits until all that came before it is through.
+    async fn meet(&self, event: Event, n: usize) -> Result<(), String> {
+        if self.calm {
+            return self.happen(event, n).await;
+        }
+        self.behind.borrow_mut().entry(n).or_default().push_back(event);
+        self.catch_up(n).await
+    }
+
+    /// Lets happen what may, and forgets an order that is no longer behind.
+    async fn catch_up(&self, n: usize) -> Result<(), String> {
+        loop {
+            let next = self.behind.borrow().get(&n).and_then(|waiting| waiting.front().copied());
+            if !self.ready(n, next).await? {
+                return Ok(());
+            }
+            let Some(event) = next else { break };
+            self.happen(event, n).await?;
+            self.behind.borrow_mut().get_mut(&n).map(VecDeque::pop_front);
+        }
+        self.behind.borrow_mut().remove(&n);
+        Ok(())
+    }
+
+    /// Whether nothing is under way, after people have done what is theirs to do.
+    async fn ready(&self, n: usize, next: Option<Event>) -> Result<bool, String> {
+        let (p, key) = self.key(n)?;
+        // Each round somebody does something that leads on, or it is the last.
+        for _ in 0..32 {
+            let Some(view) = self.engine.order(&key).await.map_err(|e| e.to_string())? else {
+                return Ok(true);
+            };
+            if self.released(&view, &key).await? {
+                self.settled().await?;
+                continue;
+            }
+            if !view.progress.wanted.is_empty() || view.instances().iter().any(|i| BUSY.contains(&i.2)) {
+                return Ok(false);
+            }
+            let lapses = matches!(view.state::<case::M>(1), Some(case::State::Claimed(_)));
+            if next == Some(Event::LateDecision) && lapses {
+                return Ok(false);
+            }
+            let moved = self.paid_again(p, n, &view, &key).await? || self.repaid_again(&view, &key).await?;
+            if !moved {
+                return Ok(true);
+            }
+            self.settled().await?;
+        }
+        Err(format!("order {}: what people do leads nowhere", p.id))
+    }
+
+    /// The operator looks at what is held, asks the gateway what it has really moved, and lets the order go on: the
+    /// engine then inquires by itself.
+    async fn released(&self, view: &OrderView, key: &OrderKey) -> Result<bool, String> {
+        let total = view.progress.order.total().minor();
+        for hold in &view.progress.holds {
+            let (taken, back) = self.world.gateway.moved(key);
+            if taken > total || back > taken {
+                return Err(format!(
+                    "{key} of {total} is held, and the gateway moved {taken} and {back}: {hold:?}"
+                ));
+            }
+            self.engine.release(key, agent("operator"), hold.id).await.map_err(|e| e.to_string())?;
+        }
+        Ok(!view.progress.holds.is_empty())
+    }
+
+    /// The customer pays again what they had begun to pay, where every try ended without money.
+    async fn paid_again(
+        &self,
+        p: &Purchase,
+        n: usize,
+        view: &OrderView,
+        key: &OrderKey,
+    ) -> Result<bool, String> {
+        let due = view.progress.order.total().minor() > view.progress.books.captured(None);
+        if !due || view.progress.life() != Life::Placed || !self.paying.borrow().contains(&n) {
+            return Ok(false);
+        }
+        let customer = Actor::customer(&p.id).map_err(|e| e.to_string())?;
+        let mut next = 1000 + u32::try_from(view.instances().len()).map_err(|e| e.to_string())?;
+        let mut any = false;
+        for (_, k) in p.tenders.iter().zip(1..) {
+            let start = Start { tender: Key(k), channel: None, method: "another".into() };
+            next += 1;
+            match self.engine.command(key, customer.clone(), "", attempt::M::command(next, start)).await {
+                Ok(_) => any = true,
+                // The tender is paid, or still may be.
+                Err(CommandError::Refused(_)) => {}
+                Err(e) => return Err(e.to_string()),
+            }
+        }
+        Ok(any)
+    }
+
+    /// Support asks again for what was to go back and did not.
+    async fn repaid_again(&self, view: &OrderView, key: &OrderKey) -> Result<bool, String> {
+        let all: Vec<_> = (1..)
+            .map_while(|k| view.state::<back::M>(k))
+            .map(|s| match s {
+                back::State::ApprovalPending(s) => (&s.back, true),
+                back::State::Sending(s) => (&s.back, true),
+                back::State::Unknown(s) => (&s.back, true),
+                back::State::Pending(s) => (&s.back, true),
+                back::State::RequiresAction(s) => (&s.back, true),
+                back::State::Succeeded(s) => (&s.back, true),
+                back::State::Failed(s) => (&s.back, false),
+                back::State::Cancelled(s) => (&s.back, false),
+                back::State::Reversed(s) => (&s.back, false),
+            })
+            .collect();
+        let mut next = u32::try_from(all.len()).map_err(|e| e.to_string())?;
+        let mut any = false;
+        for (n, (failed, _)) in all.iter().enumerate().filter(|(_, (_, good))| !good) {
+            let again = |(b, _): &(&refund::Back, bool)| {
+                b.attempt == failed.attempt && b.amount_minor == failed.amount_minor
+            };
+            if all.iter().skip(n + 1).any(again) {
+                continue;
+            }
+            next += 1;
+            let ask = refund::Request {
+                attempt: failed.attempt,
+                channel: failed.channel.clone(),
+                reference: failed.reference.clone(),
+                amount_minor: failed.amount_minor,
+                reason: "it was refused before".into(),
+            };
+            self.command(key, &agent("support"), &format!("again-{next}"), back::M::command(next, ask))
+                .await?;
+            any = true;
+        }
+        Ok(any)
     }
 
     fn key(&self, n: usize) -> Result<(&Purchase, OrderKey), String> {
@@ -235,7 +449,7 @@ impl Replay<'_> {
         let (p, key) = self.key(n)?;
         let done = match event {
             Event::Place => self.place(p).await,
-            Event::Start => self.start(p, &key).await,
+            Event::Start => self.start(p, n, &key).await,
             Event::Review => self.review(n).await,
             Event::LateDecision => self.late_decision(&key).await,
             Event::HandOver => {
@@ -246,14 +460,10 @@ impl Replay<'_> {
                 self.scan(p, &key, "delivery", p.customer_ms, |k| parcel::M::evidence(k, DeliveredTo { by }))
                     .await
             }
-            Event::Cancel if self.waiting.borrow().contains(&n) => {
-                self.postponed.borrow_mut().insert(n);
-                Ok(())
-            }
             Event::Cancel => self.cancel(p, &key).await,
         };
-        self.env.settled().await;
-        done.map_err(|why| format!("order {}, {event:?}: {why}", p.id))
+        done.map_err(|why| format!("order {}, {event:?}: {why}", p.id))?;
+        self.settled().await
     }
 
     async fn place(&self, p: &Purchase) -> Result<(), String> {
@@ -289,8 +499,8 @@ impl Replay<'_> {
         self.engine.command(key, by.clone(), idem, call).await.map(drop).map_err(|e| e.to_string())
     }
 
-    /// The customer starts every tender at the approval time; one that is declined is tried a second time.
-    async fn start(&self, p: &Purchase, key: &OrderKey) -> Result<(), String> {
+    /// The customer starts every tender at the approval time.
+    async fn start(&self, p: &Purchase, n: usize, key: &OrderKey) -> Result<(), String> {
         let customer = Actor::customer(&p.id).map_err(|e| e.to_string())?;
         let tries = p.tenders.iter().zip(1..).map(|(_, k)| {
             let start = Start { tender: Key(k), channel: None, method: String::new() };
@@ -301,28 +511,7 @@ impl Replay<'_> {
             async move { self.command(key, customer, &idem, call).await }
         });
         futures::future::try_join_all(all).await?;
-        self.env.settled().await;
-        if self.bundled && p.id == DECLINED {
-            self.start_again(p, key).await?;
-        }
-        Ok(())
-    }
-
-    /// The customer tries once more where a try ended without money: it was declined, or a stop kept it from being sent.
-    async fn start_again(&self, p: &Purchase, key: &OrderKey) -> Result<(), String> {
-        let customer = Actor::customer(&p.id).map_err(|e| e.to_string())?;
-        for (_, k) in p.tenders.iter().zip(1..) {
-            let view = self.engine.order(key).await.map_err(|e| e.to_string())?.ok_or("the order is gone")?;
-            let tries = view.instances().iter().filter(|(place, ..)| *place == "payment.attempt").count();
-            let next = 1000 + u32::try_from(tries).map_err(|e| e.to_string())?;
-            let start = Start { tender: Key(k), channel: None, method: "another".into() };
-            match self.engine.command(key, customer.clone(), "", attempt::M::command(next, start)).await {
-                // The tender is paid, or still may be.
-                Ok(_) | Err(CommandError::Refused(_)) => {}
-                Err(e) => return Err(e.to_string()),
-            }
-        }
-        self.env.settled().await;
+        self.paying.borrow_mut().insert(n);
         Ok(())
     }
 
@@ -339,16 +528,13 @@ impl Replay<'_> {
         }
     }
 
-    /// Reviewers claim and decide in the same second, each a different person. A case that is not there yet, since a
-    /// stop interrupted its payment, is looked for again until it is.
+    /// Reviewers claim and decide in the same second, each a different person.
     async fn review(&self, n: usize) -> Result<(), String> {
         let (p, key) = self.key(n)?;
         let special = if self.bundled { p.id.as_str() } else { "" };
-        let mut open = true;
         for reviewer in ["anna", "ben", "carla"] {
             let by = agent(reviewer);
             let case = self.case(&key).await?;
-            open = case.is_none();
             let (approved_by, held) = match &case {
                 Some(case::State::Queued(s)) => (&s.file.approved_by, None),
                 Some(case::State::Escalated(s)) => (&s.file.approved_by, None),
@@ -375,15 +561,6 @@ impl Replay<'_> {
             self.command(&key, &by, "", call).await?;
             self.env.settled().await;
         }
-        if open {
-            self.start_again(p, &key).await?;
-        }
-        let mut waiting = self.waiting.borrow_mut();
-        if open {
-            waiting.insert(n)
-        } else {
-            waiting.remove(&n)
-        };
         Ok(())
     }
 
@@ -452,7 +629,7 @@ impl Replay<'_> {
         }
         self.command(key, &by, "return", lifecycle::M::command(1, RequestReturn { reason })).await?;
         self.env.settled().await;
-        let now = consign::clock::Clock::now(&self.env).millis();
+        let now = self.now().millis();
         for k in (1..).take(p.sellers().len()) {
             let event = format!("{}-{k}-back", p.id);
             self.deliver(key, &event, now, parcel::M::evidence(k, CameBack)).await?;

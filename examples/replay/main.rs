@@ -5,6 +5,7 @@
 //! cargo run --release --example replay -- --data FOLDER             an order book in the same layout
 //!     --store memory|sqlite:PATH     where orders live; the same PATH again goes on where it stopped
 //!     --json                         one JSON object on standard output, and nothing else
+//!     --faults SEED                  the gateway and the warehouse fail in every way they can; the figures stay the same
 //! cargo run --release --example replay -- --report --store sqlite:PATH --json
 //!                                                                   the same object, from the store and the books alone
 //! ```
@@ -16,9 +17,12 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use consign::clock::Timestamp;
+use consign::gateway::Repeats;
 use consign::store::{MemoryStore, SqliteStore, Store};
-use consign::testing::{SandboxGateway, SandboxInventory};
+use consign::testing::{SandboxGateway, SandboxInventory, VirtualEnv};
 
 /// Where orders live.
 enum Place {
@@ -31,12 +35,14 @@ struct Options {
     place: Option<Place>,
     json: bool,
     report: bool,
+    faults: Option<u64>,
 }
 
-const USAGE: &str = "usage: replay [--data FOLDER] [--store memory|sqlite:PATH] [--json] [--report]";
+const USAGE: &str =
+    "usage: replay [--data FOLDER] [--store memory|sqlite:PATH] [--json] [--faults SEED] [--report]";
 
 fn options() -> Result<Options, String> {
-    let mut o = Options { data: None, place: None, json: false, report: false };
+    let mut o = Options { data: None, place: None, json: false, report: false, faults: None };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -50,6 +56,10 @@ fn options() -> Result<Options, String> {
                 });
             }
             "--json" => o.json = true,
+            "--faults" => {
+                let seed = args.next().ok_or(USAGE)?;
+                o.faults = Some(seed.parse().map_err(|_| format!("no seed: {seed}\n{USAGE}"))?);
+            }
             "--report" => o.report = true,
             "--help" | "-h" => return Err(USAGE.to_owned()),
             other => return Err(format!("unknown option {other}\n{USAGE}")),
@@ -64,36 +74,41 @@ fn beside(path: &Path, what: &str) -> PathBuf {
     name.into()
 }
 
-/// The store and the books beside it.
+/// The store, the books beside it, and the time that all of them go by.
 struct World {
     store: Arc<dyn Store>,
     gateway: Arc<SandboxGateway>,
     stock: Arc<SandboxInventory>,
-    clock: Option<PathBuf>,
+    env: VirtualEnv,
+    runs: Option<PathBuf>,
 }
 
-fn open(place: &Place, existing: bool) -> Result<World, String> {
-    Ok(match place {
-        Place::Memory => World {
-            store: Arc::new(MemoryStore::new()),
-            gateway: Arc::new(SandboxGateway::open(None).map_err(|e| e.to_string())?),
-            stock: Arc::new(SandboxInventory::open(None).map_err(|e| e.to_string())?),
-            clock: None,
-        },
-        Place::File(path) => {
+/// A gateway that forgets keys early promises no more than that its inquiries settle.
+const SETTLE: Duration = Duration::from_secs(90);
+
+fn open(place: &Place, existing: bool, faults: bool) -> Result<World, String> {
+    // The data says when time begins.
+    let env = VirtualEnv::new(Timestamp::from_millis(0), 1);
+    let path = match place {
+        Place::Memory => None,
+        Place::File(path) => Some(path),
+    };
+    let store: Arc<dyn Store> = match path {
+        None => Arc::new(MemoryStore::new()),
+        Some(path) => {
             let store = if existing { SqliteStore::open_existing(path) } else { SqliteStore::open(path) };
-            let store = store.map_err(|e| format!("{}: {e}", path.display()))?;
-            let book = |what: &str| beside(path, what);
-            let gateway = SandboxGateway::open(Some(&book(".gateway.jsonl")));
-            let stock = SandboxInventory::open(Some(&book(".stock.jsonl")));
-            World {
-                store: Arc::new(store),
-                gateway: Arc::new(gateway.map_err(|e| format!("the gateway's books: {e}"))?),
-                stock: Arc::new(stock.map_err(|e| format!("the warehouse's books: {e}"))?),
-                clock: Some(book(".elapsed")),
-            }
+            Arc::new(store.map_err(|e| format!("{}: {e}", path.display()))?)
         }
-    })
+    };
+    let book = |what: &str| path.map(|path| beside(path, what));
+    let gateway = SandboxGateway::open(book(".gateway.jsonl").as_deref());
+    let mut gateway = gateway.map_err(|e| format!("the gateway's books: {e}"))?;
+    if faults {
+        gateway = gateway.in_time(Arc::new(env.clone())).promising(Repeats::Lookup { settle: SETTLE });
+    }
+    let stock = SandboxInventory::open(book(".stock.jsonl").as_deref());
+    let stock = stock.map_err(|e| format!("the warehouse's books: {e}"))?;
+    Ok(World { store, gateway: Arc::new(gateway), stock: Arc::new(stock), env, runs: book(".runs") })
 }
 
 /// A fresh file in the system's folder for such things.
@@ -109,7 +124,7 @@ async fn run() -> Result<(), String> {
         None if o.report => return Err(format!("--report needs --store sqlite:PATH\n{USAGE}")),
         None => Place::File(fresh()),
     };
-    let world = open(&place, o.report)?;
+    let world = open(&place, o.report, o.faults.is_some())?;
     if !o.report {
         let bundled = o.data.is_none();
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/replay/sample");
@@ -120,9 +135,10 @@ async fn run() -> Result<(), String> {
         {
             eprintln!("store: {}", path.display());
         }
-        let begun = std::time::Instant::now();
-        drive::drive(&world, purchases, bundled, o.json).await?;
-        report::remember_elapsed(world.clock.as_deref(), begun.elapsed())?;
+        let run = report::Run::begin(world.runs.as_deref())?;
+        drive::drive(&world, purchases, &drive::How { bundled, quiet: o.json, faults: o.faults }, &run)
+            .await?;
+        run.note()?;
     }
     let figures = report::figures(&world).await?;
     if o.json {

@@ -2,11 +2,15 @@
 // Seconds, and orders per second; money stays in integers.
 #![allow(clippy::float_arithmetic)]
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use consign::journal::{Desk, read_entry};
 use consign::machine::Life;
@@ -36,6 +40,10 @@ pub(crate) struct Figures {
     gateway: consign::testing::GatewayTotals,
     balances: BTreeMap<&'static str, i64>,
     parked: u64,
+    /// How often each fault befell a call, over all runs.
+    faults: BTreeMap<&'static str, u64>,
+    /// How many runs there were over the store.
+    starts: u64,
     transitions: u64,
     commits: u64,
     elapsed_s: f64,
@@ -79,31 +87,60 @@ impl P {
 const ACCOUNTS: &[&str] =
     &["psp", "cust", "refund_due", "suspense", "earned", "dispute", "fee", "loss", "hold", "hold_contra"];
 
-/// Adds the time of this run to that of the runs before it on the same store.
-pub(crate) fn remember_elapsed(path: Option<&Path>, elapsed: Duration) -> Result<(), String> {
-    let before = elapsed_before(path);
-    match path {
-        Some(path) => {
-            std::fs::write(path, format!("{:.3}", before + elapsed.as_secs_f64())).map_err(|e| e.to_string())
-        }
-        None => {
-            LAST_MS.store(
-                elapsed.as_millis().try_into().unwrap_or(u64::MAX),
-                std::sync::atomic::Ordering::Relaxed,
-            );
-            Ok(())
-        }
+/// One run over a store, in the file of runs beside it: lines of `RUN ELAPSED_MS`. A run that is killed leaves what it
+/// had noted last.
+pub(crate) struct Run {
+    begun: Instant,
+    noted: Cell<Duration>,
+    file: Option<RefCell<File>>,
+    number: u64,
+}
+
+impl Run {
+    /// Begins a run, in the file where there is one.
+    pub(crate) fn begin(path: Option<&Path>) -> Result<Self, String> {
+        let number = runs(path)?.len() as u64 + 1;
+        let file = path.map(|path| OpenOptions::new().create(true).append(true).open(path)).transpose();
+        let file = file.map_err(|e| e.to_string())?.map(RefCell::new);
+        let run = Self { begun: Instant::now(), noted: Cell::new(Duration::ZERO), file, number };
+        run.note()?;
+        Ok(run)
+    }
+
+    /// Notes how long it has taken so far, now and then.
+    pub(crate) fn tick(&self) -> Result<(), String> {
+        let due = self.begun.elapsed() > self.noted.get() + Duration::from_millis(200);
+        if due { self.note() } else { Ok(()) }
+    }
+
+    /// Notes how long it has taken so far.
+    pub(crate) fn note(&self) -> Result<(), String> {
+        let elapsed = self.begun.elapsed();
+        self.noted.set(elapsed);
+        let Some(file) = &self.file else {
+            LAST_MS.store(elapsed.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+            return Ok(());
+        };
+        let line = format!("{} {}\n", self.number, elapsed.as_millis());
+        file.borrow_mut().write_all(line.as_bytes()).map_err(|e| e.to_string())
     }
 }
 
 /// The time of the only run that a memory store can have.
-static LAST_MS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+static LAST_MS: AtomicU64 = AtomicU64::new(0);
 
-fn elapsed_before(path: Option<&Path>) -> f64 {
-    match path {
-        Some(path) => std::fs::read_to_string(path).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0.0),
-        None => LAST_MS.load(std::sync::atomic::Ordering::Relaxed) as f64 / 1000.0,
-    }
+/// The milliseconds of each run so far. A line that a kill cut short says nothing.
+fn runs(path: Option<&Path>) -> Result<BTreeMap<u64, u64>, String> {
+    let Some(path) = path else { return Ok([(1, LAST_MS.load(Ordering::Relaxed))].into()) };
+    let text = match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        other => other.map_err(|e| e.to_string())?,
+    };
+    let pair = |line: &str| {
+        let (run, ms) = line.split_once(' ')?;
+        Some((run.parse().ok()?, ms.parse().ok()?))
+    };
+    Ok(text.split_inclusive('\n').filter_map(|line| pair(line.strip_suffix('\n')?)).collect())
 }
 
 #[derive(Default)]
@@ -158,7 +195,10 @@ pub(crate) async fn figures(world: &World) -> Result<Figures, String> {
         carrier_to_customer: P::of(samples.carrier_to_customer),
         purchase_to_customer: P::of(samples.purchase_to_customer),
     };
-    f.elapsed_s = elapsed_before(world.clock.as_deref());
+    f.faults = world.gateway.faults();
+    let runs = runs(world.runs.as_deref())?;
+    f.starts = runs.len() as u64;
+    f.elapsed_s = runs.values().sum::<u64>() as f64 / 1000.0;
     f.orders_per_s = (f.orders as f64 / f.elapsed_s.max(0.001) * 10.0).round() / 10.0;
     Ok(f)
 }
@@ -346,6 +386,10 @@ pub(crate) fn table(f: &Figures) -> String {
     }
     let _ = writeln!(s, "{:<24}{:>16}", "duplicate effects", f.gateway.duplicate_effects);
     let _ = writeln!(s, "{:<24}{:>16}", "parked", f.parked);
+    for (name, n) in &f.faults {
+        let _ = writeln!(s, "  {name:<22}{n:>16}");
+    }
+    let _ = writeln!(s, "{:<24}{:>16}", "starts", f.starts);
     let _ = writeln!(s, "{:<24}{:>16}", "transitions", f.transitions);
     let _ = writeln!(s, "{:<24}{:>16}", "commits", f.commits);
     let _ = writeln!(s, "{:<24}{:>16.1}", "orders per second", f.orders_per_s);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use consign::testing::Fault;
 use serde_json::{Value, json};
 
 /// An example's binary, built where it is missing.
@@ -69,11 +70,11 @@ fn order_book() -> Option<PathBuf> {
     None
 }
 
-/// What may differ between two runs over the same data: how long they took.
-fn timeless(mut figures: Value) -> Value {
-    let map = figures.as_object_mut().unwrap();
-    map.remove("elapsed_s");
-    map.remove("orders_per_s");
+/// How the orders ended: all figures but how long it took, and what went on under way.
+fn ends(mut figures: Value) -> Value {
+    // A fault, and a kill between a call and its answer, cost inquiries and so commits.
+    let way = ["elapsed_s", "orders_per_s", "commits", "transitions", "faults", "starts"];
+    figures.as_object_mut().unwrap().retain(|k, _| !way.contains(&k.as_str()));
     figures
 }
 
@@ -200,6 +201,34 @@ fn the_bundled_sample_is_killed_and_goes_on_and_a_second_process_prints_the_same
     let args = ["--store", store.as_str(), "--json"];
     let waits: &[u64] = if full() { &[40, 90, 140, 200, 60, 120, 180, 30, 75, 250] } else { &[60, 150] };
     println!("killed {} times", waits.len());
+    killed(&args, waits);
+    let done = figures(&args);
+    expect_sample(&done);
+    let report = figures(&["--report", "--store", &store, "--json"]);
+    assert_eq!(report, done, "a second process prints the same object from the store and the books alone");
+    // A process that is killed before it has opened the file has not begun.
+    let starts = usize::try_from(done["starts"].as_u64().unwrap()).unwrap();
+    assert!((2..=waits.len() + 1).contains(&starts), "{starts} starts");
+    let undisturbed = figures(&["--store", "memory", "--json"]);
+    assert_eq!(ends(done), ends(undisturbed));
+}
+
+#[test]
+fn faults_of_the_gateway_delay_orders_and_change_no_figure() {
+    let undisturbed = ends(figures(&["--store", "memory", "--json"]));
+    let seeds = if full() { 1..=20 } else { 1..=2 };
+    println!("sizes: the sample under {} seeds of faults", seeds.clone().count());
+    for seed in seeds {
+        let seed = seed.to_string();
+        let f = figures(&["--store", "memory", "--json", "--faults", &seed]);
+        expect_sample(&f);
+        assert!(f["faults"].as_object().unwrap().len() > 8, "seed {seed}: {}", f["faults"]);
+        assert_eq!(ends(f), undisturbed, "seed {seed}");
+    }
+}
+
+/// Runs a replay, and kills it after each of these times.
+fn killed(args: &[&str], waits: &[u64]) {
     for wait in waits {
         let mut child = Command::new(example("replay"))
             .args(args)
@@ -212,18 +241,46 @@ fn the_bundled_sample_is_killed_and_goes_on_and_a_second_process_prints_the_same
         let _ = child.kill();
         child.wait().unwrap();
     }
-    let done = figures(&args);
-    expect_sample(&done);
-    let report = figures(&["--report", "--store", &store, "--json"]);
-    assert_eq!(report, done, "a second process prints the same object from the store and the books alone");
-    let undisturbed = figures(&["--store", "memory", "--json"]);
-    let kept = |f: &Value| {
-        let mut f = timeless(f.clone());
-        // A kill between a call and its answer costs an inquiry, and so a commit or two.
-        f.as_object_mut().unwrap().retain(|k, _| k != "commits" && k != "transitions");
-        f
+}
+
+#[test]
+fn faults_and_kills_together_change_no_figure() {
+    let place = Place::new("fire");
+    let store = place.store();
+    let book = order_book().filter(|_| full());
+    // A quarter of the kills fall within 50 ms of a start, where the store is opened and recovers.
+    let (waits, data): (Vec<u64>, Vec<&str>) = match &book {
+        Some(folder) => {
+            let starts = [3, 11, 19, 31, 47];
+            let others = [800, 120, 1400, 300, 90, 1900, 650, 210, 1100, 75, 2300, 500, 160, 950, 400];
+            let mixed = others.chunks(3).zip(starts).flat_map(|(some, s)| some.iter().copied().chain([s]));
+            (mixed.collect(), vec!["--data", folder.to_str().unwrap()])
+        }
+        None => (vec![90, 7, 200, 40], vec![]),
     };
-    assert_eq!(kept(&done), kept(&undisturbed));
+    let args: Vec<&str> = [&["--store", store.as_str(), "--json", "--faults", "7"], data.as_slice()].concat();
+    killed(&args, &waits);
+    let done = figures(&args);
+    println!(
+        "sizes: {} orders, killed {} times, {} starts, {} s, faults {}",
+        done["orders"],
+        waits.len(),
+        done["starts"],
+        done["elapsed_s"],
+        done["faults"]
+    );
+    if book.is_some() {
+        expect_order_book(&done);
+        for fault in Fault::MIX {
+            assert!(done["faults"][fault.1.name()].as_u64() > Some(0), "{:?} never happened", fault.1);
+        }
+    } else {
+        expect_sample(&done);
+    }
+    let starts = usize::try_from(done["starts"].as_u64().unwrap()).unwrap();
+    assert!((2..=waits.len() + 1).contains(&starts), "{starts} starts");
+    let report: Vec<&str> = vec!["--report", "--store", &store, "--json"];
+    assert_eq!(figures(&report), done, "counters cover all runs, and are read back");
 }
 
 #[test]
@@ -239,17 +296,7 @@ fn the_real_order_book_gives_its_figures_to_the_cent() {
     let place = Place::new("book");
     let store = place.store();
     let args = ["--data", folder, "--store", store.as_str(), "--json"];
-    for wait in [900, 1700, 2600] {
-        let mut child = Command::new(example("replay"))
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::park_timeout(Duration::from_millis(wait));
-        let _ = child.kill();
-        child.wait().unwrap();
-    }
+    killed(&args, &[900, 1700, 2600]);
     let sqlite = figures(&args);
     expect_order_book(&sqlite);
     assert_eq!(figures(&["--report", "--store", &store, "--json"]), sqlite);
