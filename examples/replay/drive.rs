@@ -401,27 +401,15 @@ impl Replay<'_> {
 
     /// Support asks again for what was to go back and did not.
     async fn repaid_again(&self, view: &OrderView, key: &OrderKey) -> Result<bool, String> {
-        let all: Vec<_> = (1..)
-            .map_while(|k| view.state::<back::M>(k))
-            .map(|s| match s {
-                back::State::ApprovalPending(s) => (&s.back, true),
-                back::State::Sending(s) => (&s.back, true),
-                back::State::Unknown(s) => (&s.back, true),
-                back::State::Pending(s) => (&s.back, true),
-                back::State::RequiresAction(s) => (&s.back, true),
-                back::State::Succeeded(s) => (&s.back, true),
-                back::State::Failed(s) => (&s.back, false),
-                back::State::Cancelled(s) => (&s.back, false),
-                back::State::Reversed(s) => (&s.back, false),
-            })
-            .collect();
+        let all: Vec<&back::State> = (1..).map_while(|k| view.state::<back::M>(k)).collect();
         let mut next = u32::try_from(all.len()).map_err(|e| e.to_string())?;
         let mut any = false;
-        for (n, (failed, _)) in all.iter().enumerate().filter(|(_, (_, good))| !good) {
-            let again = |(b, _): &(&refund::Back, bool)| {
-                b.attempt == failed.attempt && b.amount_minor == failed.amount_minor
-            };
-            if all.iter().skip(n + 1).any(again) {
+        for (n, state) in all.iter().enumerate() {
+            let back::State::Failed(_) = state else { continue };
+            let failed = state.back();
+            let again =
+                |b: &refund::Back| b.attempt == failed.attempt && b.amount_minor == failed.amount_minor;
+            if all.iter().skip(n + 1).any(|s| again(s.back())) {
                 continue;
             }
             next += 1;

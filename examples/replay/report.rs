@@ -16,8 +16,8 @@ use consign::journal::{Desk, read_entry};
 use consign::machine::Life;
 use consign::pipeline::lifecycle::{Cause, lifecycle};
 use consign::pipeline::{Phase, Progress};
-use consign::stage::dispatch::{Trip, parcel};
-use consign::stage::payment::{Try, attempt};
+use consign::stage::dispatch::{parcel, trip};
+use consign::stage::payment::attempt;
 use consign::stage::review::case;
 use consign::store::{Bytes, Hash, Position};
 use serde::Serialize;
@@ -203,51 +203,6 @@ pub(crate) async fn figures(world: &World) -> Result<Figures, String> {
     Ok(f)
 }
 
-fn what(state: &attempt::State) -> &Try {
-    match state {
-        attempt::State::Sending(s) => &s.what,
-        attempt::State::NotSent(s) => &s.what,
-        attempt::State::Unknown(s) => &s.what,
-        attempt::State::Stuck(s) => &s.what,
-        attempt::State::Pending(s) => &s.what,
-        attempt::State::RequiresAction(s) => &s.what,
-        attempt::State::Closing(s) => &s.what,
-        attempt::State::Declined(s) => &s.what,
-        attempt::State::Closed(s) => &s.what,
-        attempt::State::Authorized(s) => &s.what,
-        attempt::State::Capturing(s) => &s.what,
-        attempt::State::CaptureUnknown(s) => &s.what,
-        attempt::State::Voiding(s) => &s.what,
-        attempt::State::Voided(s) => &s.what,
-        attempt::State::Expired(s) => &s.what,
-        attempt::State::PartiallyCaptured(s) => &s.what,
-        attempt::State::Captured(s) => &s.what,
-        attempt::State::Mismatch(s) => &s.what,
-        attempt::State::FailedLate(s) => &s.what,
-    }
-}
-
-fn trip(state: &parcel::State) -> &Trip {
-    match state {
-        parcel::State::Planned(s) => &s.trip,
-        parcel::State::Allocating(s) => &s.trip,
-        parcel::State::Reserving(s) => &s.trip,
-        parcel::State::Backordered(s) => &s.trip,
-        parcel::State::Reserved(s) => &s.trip,
-        parcel::State::OnHold(s) => &s.trip,
-        parcel::State::Released(s) => &s.trip,
-        parcel::State::ReadyToHandOver(s) => &s.trip,
-        parcel::State::CancelRequested(s) => &s.trip,
-        parcel::State::Unreserving(s) => &s.trip,
-        parcel::State::Cancelled(s) => &s.trip,
-        parcel::State::HandedOver(s) => &s.trip,
-        parcel::State::Lost(s) => &s.trip,
-        parcel::State::Delivered(s) => &s.trip,
-        parcel::State::Returning(s) => &s.trip,
-        parcel::State::ReturnedToSender(s) => &s.trip,
-    }
-}
-
 /// The order's end in the data's words, read from its own state.
 #[allow(clippy::wildcard_enum_match_arm)] // what has not ended is open, in a life yet to be named too
 fn status(desk: &Desk, p: &Progress, out: bool) -> &'static str {
@@ -299,7 +254,7 @@ impl Figures {
             }
             // The customer approves when they start to pay; a second try does not change that.
             if let Some(s) = pipeline.state_at::<attempt::M>(p, place, key) {
-                started = started.into_iter().chain([what(s).started_at]).min();
+                started = started.into_iter().chain([s.what().started_at]).min();
                 paid |= state == "Captured";
             }
             if let Some(s) = pipeline.state_at::<case::M>(p, place, key) {

@@ -23,7 +23,7 @@ crate::machine! {
     ///
     /// Ranks: 0 stock was asked for, 1 the warehouse answered, 2 the carrier has it, 3 delivered, 4 on its way back,
     /// 5 back.
-    pub mod parcel = "dispatch.parcel" v 7;
+    pub mod parcel = "dispatch.parcel" v 8;
     policy DispatchPolicy;
     needs Funded, Approved<ToDispatch>;
     hears Collected, Cancelling, TakesBack, Wanted, GivenFor;
@@ -34,7 +34,7 @@ crate::machine! {
         Reserve (repeat)   => done InStock | Short, declined ReserveRefused, unknown StockLost, exhausted StockGaveUp;
         Unreserve (repeat) => done Unreserved, declined UnreserveRefused, unknown StockLost, exhausted StockGaveUp;
         Consume (repeat)   => done Consumed, declined ConsumeRefused, unknown StockLost, exhausted StockGaveUp;
-        Quote (read)       => done Quoted, declined QuoteRefused, unknown BookLost, exhausted BookGaveUp;
+        Quote (repeat)     => done Quoted, declined QuoteRefused, unknown BookLost, exhausted BookGaveUp;
         CancelBooking (repeat) => done BookingCancelled, declined CancelRefused, unknown BookLost, exhausted BookGaveUp;
         BringBack (repeat) => done Intercepted, declined InterceptRefused, unknown BookLost, exhausted BookGaveUp;
         Book (repeat)      => done Booked, declined BookingRefused, unknown BookLost, exhausted BookGaveUp;

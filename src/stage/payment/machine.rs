@@ -527,28 +527,31 @@ impl Try {
     }
 }
 
-/// What an attempt is about, whatever became of it.
-fn what(state: &State) -> &Try {
-    match state {
-        State::Sending(s) => &s.what,
-        State::NotSent(s) => &s.what,
-        State::Unknown(s) => &s.what,
-        State::Stuck(s) => &s.what,
-        State::Pending(s) => &s.what,
-        State::RequiresAction(s) => &s.what,
-        State::Closing(s) => &s.what,
-        State::Declined(s) => &s.what,
-        State::Closed(s) => &s.what,
-        State::Authorized(s) => &s.what,
-        State::Capturing(s) => &s.what,
-        State::CaptureUnknown(s) => &s.what,
-        State::Voiding(s) => &s.what,
-        State::Voided(s) => &s.what,
-        State::Expired(s) => &s.what,
-        State::PartiallyCaptured(s) => &s.what,
-        State::Captured(s) => &s.what,
-        State::Mismatch(s) => &s.what,
-        State::FailedLate(s) => &s.what,
+impl State {
+    /// What the attempt is about, whatever became of it.
+    #[must_use]
+    pub fn what(&self) -> &Try {
+        match self {
+            State::Sending(s) => &s.what,
+            State::NotSent(s) => &s.what,
+            State::Unknown(s) => &s.what,
+            State::Stuck(s) => &s.what,
+            State::Pending(s) => &s.what,
+            State::RequiresAction(s) => &s.what,
+            State::Closing(s) => &s.what,
+            State::Declined(s) => &s.what,
+            State::Closed(s) => &s.what,
+            State::Authorized(s) => &s.what,
+            State::Capturing(s) => &s.what,
+            State::CaptureUnknown(s) => &s.what,
+            State::Voiding(s) => &s.what,
+            State::Voided(s) => &s.what,
+            State::Expired(s) => &s.what,
+            State::PartiallyCaptured(s) => &s.what,
+            State::Captured(s) => &s.what,
+            State::Mismatch(s) => &s.what,
+            State::FailedLate(s) => &s.what,
+        }
     }
 }
 
@@ -575,7 +578,7 @@ fn occupies(state: &State) -> Option<Key> {
         | State::PartiallyCaptured(_)
         | State::Mismatch(_) => false,
     };
-    (!free).then(|| what(state).tender)
+    (!free).then(|| state.what().tender)
 }
 
 /// Whether money is wanted: the order is, or its goods are out and the customer owes for them.
@@ -1265,7 +1268,7 @@ impl On<Stop> for Mismatch {
 impl Indexed for M {
     /// By channel and reference, `card:ch_123`: how a webhook that knows no order finds it, also after the end.
     fn rows(_: Key, state: &State, _: &Order, _: &PaymentPolicy) -> Vec<IndexRow> {
-        let what = what(state);
+        let what = state.what();
         let row = |reference| IndexRow {
             space: "payment.reference",
             key: format!("{}:{reference}", what.channel),

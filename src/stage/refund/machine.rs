@@ -248,6 +248,24 @@ shared!(Open.back: Back = Sending | Unknown | Pending | RequiresAction);
 shared!(Sent.back: Back = Sending | Unknown | Pending);
 shared!(Negative.back: Back = Failed | Cancelled);
 
+impl State {
+    /// What the refund is about, whatever became of it.
+    #[must_use]
+    pub fn back(&self) -> &Back {
+        match self {
+            State::ApprovalPending(s) => &s.back,
+            State::Sending(s) => &s.back,
+            State::Unknown(s) => &s.back,
+            State::Pending(s) => &s.back,
+            State::RequiresAction(s) => &s.back,
+            State::Succeeded(s) => &s.back,
+            State::Failed(s) => &s.back,
+            State::Cancelled(s) => &s.back,
+            State::Reversed(s) => &s.back,
+        }
+    }
+}
+
 /// What a refund instance holds of its attempt's money: reserved or given back.
 fn holds(state: &State) -> Option<&Back> {
     match state {
