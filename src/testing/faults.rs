@@ -40,6 +40,8 @@ pub enum Fault {
     Lie,
     /// It never arrives, and nobody can tell.
     LoseCall,
+    /// It is carried out and answered, and a message says the same once more.
+    Doubled,
     /// The adapter panics.
     Panic,
 }
@@ -60,6 +62,16 @@ impl Fault {
         (10, Fault::Lie),
     ];
 
+    /// How often each happens in a thousand calls to a warehouse, a carrier or a platform, where all of them are mixed.
+    pub const ANSWERS: &'static [(u32, Fault)] = &[
+        (40, Fault::Late),
+        (40, Fault::NotSent),
+        (80, Fault::LoseAnswer),
+        (40, Fault::LoseCall),
+        (30, Fault::Later),
+        (40, Fault::Doubled),
+    ];
+
     /// Its name, as it is counted.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -77,6 +89,7 @@ impl Fault {
             Fault::Pending => "pending",
             Fault::Lie => "lie",
             Fault::LoseCall => "lose_call",
+            Fault::Doubled => "doubled",
             Fault::Panic => "panic",
         }
     }
@@ -119,6 +132,12 @@ impl FaultPlan {
     #[must_use]
     pub fn mixed(seed: u64) -> Self {
         Self::default().by_chance(seed, Fault::MIX)
+    }
+
+    /// Lets answers be lost, late and doubled by chance, as [`Fault::ANSWERS`] has it.
+    #[must_use]
+    pub fn answers(seed: u64) -> Self {
+        Self::default().by_chance(seed, Fault::ANSWERS)
     }
 
     pub(super) fn pick(&self, ticket: &Ticket, operation: &'static str, nth: u32) -> Fault {

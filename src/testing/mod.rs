@@ -10,6 +10,7 @@ mod payments;
 mod platform;
 mod sandbox;
 mod virtual_env;
+mod wire;
 
 pub use faults::{Fault, FaultPlan};
 pub use payments::{GatewayTotals, SandboxGateway};

@@ -268,6 +268,12 @@ impl SandboxGateway {
             (Err(e), _) => Err(Refusal::NotSent(format!("the sandbox cannot write its books: {e}"))),
             (Ok(_), Fault::LoseAnswer | Fault::PrunedKey) => lost("the answer was lost"),
             (Ok(_), Fault::Error | Fault::StoredError) => lost("the server failed"),
+            (Ok(value), Fault::Doubled) => {
+                if let Some(line) = b.done.get(ticket.key.as_str()).cloned() {
+                    b.messages.push(message(&ticket.order, &line, ticket.now));
+                }
+                Ok((value, None))
+            }
             (Ok(value), fault) => Ok((value, (fault == Fault::Lie).then_some(roll))),
         }
     }
@@ -328,6 +334,7 @@ impl GatewayBooks {
             Fault::StoredError | Fault::Error if asks => Fault::LoseCall,
             Fault::Late if asks || so => Fault::LoseCall,
             Fault::Lie if !(moves || asks) => Fault::None,
+            Fault::Doubled if !moves => Fault::None,
             other => other,
         };
         if fault != Fault::None {

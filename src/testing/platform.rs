@@ -3,23 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::faults::{Fault, FaultPlan, Refusal};
+use super::faults::FaultPlan;
 use super::ledger_file::LedgerFile;
-use super::sandbox::{Answer, euro, lock};
+use super::sandbox::{Answer, euro};
+use super::wire::{Operation, Wire};
+use crate::clock::Timestamp;
+use crate::engine::Delivery;
 use crate::gateway::{AdPlatform, Repeats, Ticket};
 use crate::id::Key;
-use crate::machine::Reply;
+use crate::machine::{Call, Reply};
 use crate::money::Money;
 use crate::stage::activation::{
     Activate, ActivationRefused, Available, End, EndRefused, EndTwin, Ended, InquireService, InquiryRefused,
     NotThere, Rejected, Reviewing, Spent, Submit, SubmitRefused, Switch, SwitchRefused, Switched, TwinEnded,
-    TwinRefused,
+    TwinRefused, service,
 };
 
 /// A line of the platform's books.
@@ -78,8 +80,6 @@ struct Made {
 #[derive(Debug, Default)]
 struct PlatformBooks {
     file: LedgerFile,
-    plan: FaultPlan,
-    calls: BTreeMap<(String, Key, &'static str), u32>,
     /// What was made, by order, service and activation, in the order of making.
     made: BTreeMap<At, Vec<Made>>,
     barred: BTreeSet<At>,
@@ -104,7 +104,7 @@ pub struct PlatformTotals {
 /// the test to deliver.
 #[derive(Debug)]
 pub struct SandboxPlatform {
-    books: Mutex<PlatformBooks>,
+    wire: Wire<PlatformBooks>,
 }
 
 impl SandboxPlatform {
@@ -120,26 +120,44 @@ impl SandboxPlatform {
         for line in lines {
             books.enter(&line);
         }
-        Ok(Self { books: Mutex::new(books) })
+        Ok(Self { wire: Wire::new("platform", books) })
     }
 
     /// A platform that looks at services before it runs them, until [`pass`](Self::pass) or [`reject`](Self::reject).
     #[must_use]
     pub fn reviewing(self) -> Self {
-        lock(&self.books).reviews = true;
+        self.wire.books().reviews = true;
         self
     }
 
     /// Lets a platform that is in use fail as planned from now on: `activate`, `inquire`, `submit`, `switch`, `end`,
-    /// `end_twin`. A platform is never slow, pending or lying; what is late, an error or a forgotten key elsewhere is
-    /// an answer that is lost here.
+    /// `end_twin`. A platform is never slow, pending or lying; what is an error or a forgotten key elsewhere is an
+    /// answer that is lost here.
     pub fn plan(&self, plan: FaultPlan) {
-        lock(&self.books).plan = plan;
+        self.wire.plan(plan);
+    }
+
+    /// How often each fault happened, by its name.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        self.wire.faults()
+    }
+
+    /// Carries out what was late until now, and hands out the messages that say something twice, each once.
+    #[must_use]
+    pub fn messages(&self, now: Timestamp) -> Vec<Delivery> {
+        self.wire.messages(now)
+    }
+
+    /// When the next of what is late is carried out.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        self.wire.next()
     }
 
     /// Lets the platform make each service of an order twice, the second of which spends this many minor units.
     pub fn make_twice(&self, order: &str, spent_minor: i64) {
-        lock(&self.books).twice.insert(order.to_owned(), spent_minor);
+        self.wire.books().twice.insert(order.to_owned(), spent_minor);
     }
 
     /// The platform's review passes a service: what it says of it.
@@ -170,7 +188,7 @@ impl SandboxPlatform {
     /// The second service that was made under the key of one, where there is one: what the platform says of it.
     #[must_use]
     pub fn second(&self, order: &str, service: u32) -> Option<Available> {
-        let b = lock(&self.books);
+        let b = self.wire.books();
         let made = b
             .made
             .iter()
@@ -183,7 +201,7 @@ impl SandboxPlatform {
     /// What it did.
     #[must_use]
     pub fn totals(&self) -> PlatformTotals {
-        let b = lock(&self.books);
+        let b = self.wire.books();
         let all = || b.made.values().flatten();
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         PlatformTotals {
@@ -200,7 +218,7 @@ impl SandboxPlatform {
     ///
     /// When there is none, or the books cannot be written.
     fn happens(&self, order: &str, service: u32, op: Op, minor: Option<i64>) -> Made {
-        let mut b = lock(&self.books);
+        let mut b = self.wire.books();
         let found =
             b.made.iter().find(|((o, key, _), all)| named(o, order) && key.0 == service && !all.is_empty());
         let (at, made) = found
@@ -218,49 +236,6 @@ impl SandboxPlatform {
         };
         b.write(&line).expect("the sandbox can write its books");
         b.first(&at).expect("it was there")
-    }
-
-    /// Carries a call out, with the fault that is planned for it. `so` says that it was carried out before.
-    fn run<T>(
-        &self,
-        ticket: &Ticket,
-        operation: &'static str,
-        so: impl FnOnce(&PlatformBooks) -> bool,
-        act: impl FnOnce(&mut PlatformBooks) -> io::Result<T>,
-    ) -> Result<T, Refusal> {
-        let mut b = lock(&self.books);
-        let calls = b.calls.entry((ticket.order.to_string(), ticket.instance, operation)).or_default();
-        *calls = calls.saturating_add(1);
-        let nth = *calls;
-        // A platform does not refuse what it has done.
-        let planned = b.plan.pick(ticket, operation, nth);
-        let fault = if planned == Fault::Decline && so(&b) { Fault::None } else { planned };
-        match fault {
-            Fault::NotSent => Err(Refusal::NotSent("the line is down".to_owned())),
-            Fault::LoseCall => Err(Refusal::Unknown("no answer".to_owned())),
-            Fault::Later => Err(Refusal::Later),
-            Fault::Decline => Err(Refusal::Declined),
-            Fault::Panic => {
-                drop(b);
-                panic!("the sandbox was told to panic");
-            }
-            Fault::None
-            | Fault::Slow
-            | Fault::Pending
-            | Fault::Lie
-            | Fault::LoseAnswer
-            | Fault::Late
-            | Fault::Error
-            | Fault::StoredError
-            | Fault::PrunedKey => match act(&mut b) {
-                // Nothing is answered that the books do not hold.
-                Err(e) => Err(Refusal::NotSent(format!("the sandbox cannot write its books: {e}"))),
-                Ok(value) if matches!(fault, Fault::None | Fault::Slow | Fault::Pending | Fault::Lie) => {
-                    Ok(value)
-                }
-                Ok(_) => Err(Refusal::Unknown("the answer was lost".to_owned())),
-            },
-        }
     }
 }
 
@@ -361,28 +336,26 @@ impl AdPlatform for SandboxPlatform {
 
     async fn activate(&self, activate: Activate, ticket: &Ticket) -> Answer<Activate> {
         let at = at(ticket, activate.attempt);
-        let made = self.run(
-            ticket,
-            "activate",
-            |b| b.first(&at).is_some(),
-            |b| {
-                if b.barred.contains(&at) {
-                    return Ok(None);
+        let so = self.wire.books().first(&at).is_some();
+        let asked = ticket.clone();
+        let act = move |b: &mut PlatformBooks| {
+            if b.barred.contains(&at) {
+                return Ok(None);
+            }
+            if b.first(&at).is_none() {
+                b.create(&activate, &asked, &at)?;
+                if let Some(spent) = b.twice.get(asked.order.order.as_str()).copied() {
+                    b.create(&activate, &asked, &at)?;
+                    let second = b.made.get(&at).and_then(|all| all.get(1)).map(|m| m.external_ref.clone());
+                    let amount = Some(Money::new(spent, activate.budget.currency()));
+                    let spend = line(Op::Spend, &at, &second.unwrap_or_default());
+                    b.write(&Line { amount, ..spend })?;
                 }
-                if b.first(&at).is_none() {
-                    b.create(&activate, ticket, &at)?;
-                    if let Some(spent) = b.twice.get(ticket.order.order.as_str()).copied() {
-                        b.create(&activate, ticket, &at)?;
-                        let second =
-                            b.made.get(&at).and_then(|all| all.get(1)).map(|m| m.external_ref.clone());
-                        let amount = Some(Money::new(spent, activate.budget.currency()));
-                        let spend = line(Op::Spend, &at, &second.unwrap_or_default());
-                        b.write(&Line { amount, ..spend })?;
-                    }
-                }
-                Ok(b.first(&at))
-            },
-        );
+            }
+            Ok(b.first(&at))
+        };
+        let made =
+            self.wire.call(&Operation { ticket, name: "activate", so }, act, |m| stands(m.as_ref(), ticket));
         let no = |why: &str| ActivationRefused { why: why.to_owned() };
         match made {
             Ok(Some(m)) if m.stands == Stands::Reviewing => Reply::Done(m.reviewing().into()),
@@ -394,7 +367,9 @@ impl AdPlatform for SandboxPlatform {
 
     async fn inquire(&self, inquire: InquireService, ticket: &Ticket) -> Answer<InquireService> {
         let at = at(ticket, inquire.attempt);
-        match self.run(ticket, "inquire", |_| true, |b| Ok(b.first(&at))) {
+        let ask = Operation { ticket, name: "inquire", so: true };
+        let found = self.wire.call(&ask, move |b| Ok(b.first(&at)), |m| stands(m.as_ref(), ticket));
+        match found {
             Ok(None) => Reply::Done(NotThere.into()),
             Ok(Some(m)) => {
                 let (external_ref, spent) = (m.external_ref.clone(), m.spent);
@@ -416,8 +391,8 @@ impl AdPlatform for SandboxPlatform {
 
     async fn submit(&self, submit: Submit, ticket: &Ticket) -> Answer<Submit> {
         let at = at(ticket, submit.attempt);
-        let done = |b: &PlatformBooks| b.first(&at).is_some_and(|m| m.revision >= submit.revision);
-        let made = self.run(ticket, "submit", done, |b| {
+        let so = self.wire.books().first(&at).is_some_and(|m| m.revision >= submit.revision);
+        let act = move |b: &mut PlatformBooks| {
             let Some(made) = b.first(&at).filter(|m| m.stands != Stands::Ended) else { return Ok(None) };
             if made.revision < submit.revision {
                 let again = line(Op::Submit, &at, &made.external_ref);
@@ -427,7 +402,9 @@ impl AdPlatform for SandboxPlatform {
                 }
             }
             Ok(b.first(&at))
-        });
+        };
+        let made =
+            self.wire.call(&Operation { ticket, name: "submit", so }, act, |m| stands(m.as_ref(), ticket));
         let no = |why: &str| SubmitRefused { why: why.to_owned() };
         match made {
             Ok(Some(m)) if m.stands == Stands::Reviewing => Reply::Done(m.reviewing().into()),
@@ -439,23 +416,19 @@ impl AdPlatform for SandboxPlatform {
 
     async fn switch(&self, switch: Switch, ticket: &Ticket) -> Answer<Switch> {
         let (at, n) = (at(ticket, switch.attempt), switch.n);
-        let done = self.run(
-            ticket,
-            "switch",
-            |_| false,
-            |b| {
-                let on = |m: &Made| matches!(m.stands, Stands::Running | Stands::Paused);
-                let Some(made) = b.first(&at).filter(on) else { return Ok(false) };
-                // A switch that a newer one overtook changes nothing.
-                if made.switches < n {
-                    let op = if switch.run { Op::Run } else { Op::Pause };
-                    b.write(&Line { n: Some(n), ..line(op, &at, &made.external_ref) })?;
-                }
-                Ok(true)
-            },
-        );
+        let act = move |b: &mut PlatformBooks| {
+            let on = |m: &Made| matches!(m.stands, Stands::Running | Stands::Paused);
+            let Some(made) = b.first(&at).filter(on) else { return Ok(false) };
+            // A switch that a newer one overtook changes nothing.
+            if made.switches < n {
+                let op = if switch.run { Op::Run } else { Op::Pause };
+                b.write(&Line { n: Some(n), ..line(op, &at, &made.external_ref) })?;
+            }
+            Ok(true)
+        };
+        let said = |done: &bool| done.then(|| service::M::evidence(ticket.instance, Switched { n }));
         let no = |why: &str| SwitchRefused { n, why: why.to_owned() };
-        match done {
+        match self.wire.call(&Operation { ticket, name: "switch", so: false }, act, said) {
             Ok(true) => Reply::Done(Switched { n }.into()),
             Ok(false) => Reply::Declined(no("it does not run")),
             Err(other) => other.reply(no("not taken")),
@@ -464,45 +437,63 @@ impl AdPlatform for SandboxPlatform {
 
     async fn end(&self, end: End, ticket: &Ticket) -> Answer<End> {
         let at = at(ticket, end.attempt);
-        let over = |b: &PlatformBooks| b.first(&at).is_some_and(|m| m.stands == Stands::Ended);
-        let ended = self.run(ticket, "end", over, |b| {
+        let so = self.wire.books().first(&at).is_some_and(|m| m.stands == Stands::Ended);
+        let key = ticket.key.to_string();
+        let act = move |b: &mut PlatformBooks| {
             let Some(made) = b.first(&at) else {
                 if !b.barred.contains(&at) {
-                    b.write(&line(Op::Bar, &at, ticket.key.as_str()))?;
+                    b.write(&line(Op::Bar, &at, &key))?;
                 }
                 return Ok(None);
             };
             b.end(&at, &made)?;
             Ok(Some(made))
-        });
-        match ended {
-            Ok(made) => {
-                let spent = made.as_ref().map_or_else(|| Money::zero(euro()), |m| m.spent);
-                Reply::Done(Ended { external_ref: made.map(|m| m.external_ref), spent }.into())
-            }
+        };
+        let over = |made: &Option<Made>| {
+            let spent = made.as_ref().map_or_else(|| Money::zero(euro()), |m| m.spent);
+            Ended { external_ref: made.as_ref().map(|m| m.external_ref.clone()), spent }
+        };
+        let said = |made: &Option<Made>| Some(service::M::evidence(ticket.instance, over(made)));
+        match self.wire.call(&Operation { ticket, name: "end", so }, act, said) {
+            Ok(made) => Reply::Done(over(&made).into()),
             Err(other) => other.reply(EndRefused { why: "not taken".to_owned() }),
         }
     }
 
     async fn end_twin(&self, end: EndTwin, ticket: &Ticket) -> Answer<EndTwin> {
         let order = ticket.order.to_string();
-        let find = |b: &PlatformBooks| {
+        let find = move |b: &PlatformBooks| {
             let of_order = b.made.iter().filter(|((o, ..), _)| *o == order);
             of_order
                 .flat_map(|(at, all)| all.iter().map(move |m| (at.clone(), m.clone())))
                 .find(|(_, m)| m.external_ref == end.external_ref)
         };
-        let over = |b: &PlatformBooks| find(b).is_some_and(|(_, m)| m.stands == Stands::Ended);
-        let ended = self.run(ticket, "end_twin", over, |b| {
+        let so = find(&self.wire.books()).is_some_and(|(_, m)| m.stands == Stands::Ended);
+        let act = move |b: &mut PlatformBooks| {
             let Some((at, made)) = find(b) else { return Ok(None) };
             b.end(&at, &made)?;
             Ok(Some(made.spent))
-        });
+        };
+        let said = |spent: &Option<Money>| {
+            Some(service::M::evidence(ticket.instance, TwinEnded { spent: (*spent)? }))
+        };
         let no = |why: &str| TwinRefused { why: why.to_owned() };
-        match ended {
+        match self.wire.call(&Operation { ticket, name: "end_twin", so }, act, said) {
             Ok(Some(spent)) => Reply::Done(TwinEnded { spent }.into()),
             Ok(None) => Reply::Declined(no("there is no such service")),
             Err(other) => other.reply(no("not taken")),
         }
     }
+}
+
+/// What the platform says of a service of its own accord, as far as it stands well.
+fn stands(made: Option<&Made>, ticket: &Ticket) -> Option<Call> {
+    let made = made?;
+    Some(match made.stands {
+        Stands::Reviewing => service::M::evidence(ticket.instance, made.reviewing()),
+        Stands::Running | Stands::Paused if made.spent.minor() == 0 => {
+            service::M::evidence(ticket.instance, made.available())
+        }
+        Stands::Running | Stands::Paused | Stands::Rejected | Stands::Ended => return None,
+    })
 }

@@ -8,15 +8,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::faults::{FaultPlan, Refusal};
 use super::ledger_file::LedgerFile;
+use super::wire::{Operation, Wire};
+use crate::clock::Timestamp;
+use crate::engine::Delivery;
 use crate::gateway::{CarrierAdapter, InventoryAdapter, Notice, Notifier, RiskScorer, Ticket};
 use crate::id::Key;
-use crate::machine::{Effect, Reply};
-use crate::stage::aftersales::{Restock, Restocked};
+use crate::machine::{Call, Effect, Reply};
+use crate::stage::aftersales::{Restock, RestockRefused, Restocked, rma};
 use crate::stage::dispatch::{
-    AskStock, Book, Booked, BookingCancelled, BookingRefused, BringBack, CancelBooking, CancelRefused,
-    Consume, Consumed, InStock, InterceptRefused, Intercepted, NoNews, Offer, Quote, Quoted, Reserve, Short,
-    StockSeen, Track, Unit, Unreserve, Unreserved, WarehouseStock,
+    AskStock, AskStockRefused, Book, Booked, BookingCancelled, BookingRefused, BringBack, CancelBooking,
+    CancelRefused, Consume, ConsumeRefused, Consumed, InStock, InterceptRefused, Intercepted, NoNews, Offer,
+    Quote, QuoteRefused, Quoted, Reserve, ReserveRefused, Short, StockSeen, Track, TrackRefused, Unit,
+    Unreserve, UnreserveRefused, Unreserved, WarehouseStock, parcel,
 };
 use crate::stage::review::{Score, Scored};
 
@@ -68,7 +73,7 @@ struct StockBooks {
 /// lacks, and warehouses whose shelves are filled by hand.
 #[derive(Debug)]
 pub struct SandboxInventory {
-    books: Mutex<StockBooks>,
+    wire: Wire<StockBooks>,
 }
 
 impl SandboxInventory {
@@ -83,40 +88,40 @@ impl SandboxInventory {
         for line in lines {
             books.enter(&line);
         }
-        Ok(Self { books: Mutex::new(books) })
+        Ok(Self { wire: Wire::new("warehouse", books) })
     }
 
     /// Lets an order find nothing in stock.
     pub fn tell_short(&self, order: &str) {
-        lock(&self.books).short.insert(order.to_owned());
+        self.wire.books().short.insert(order.to_owned());
     }
 
     /// Lets a SKU be out of stock everywhere.
     pub fn lacks(&self, sku: &str) {
-        lock(&self.books).lacks.insert(sku.to_owned());
+        self.wire.books().lacks.insert(sku.to_owned());
     }
 
     /// Lets a SKU that was out of stock be there again.
     pub fn has_again(&self, sku: &str) {
-        lock(&self.books).lacks.remove(sku);
+        self.wire.books().lacks.remove(sku);
     }
 
     /// Puts units on the shelves of a warehouse, which has nothing else from then on but what is put there.
     pub fn fill(&self, warehouse: &str, sku: &str, quantity: u32) {
-        let mut b = lock(&self.books);
+        let mut b = self.wire.books();
         let shelf = b.shelves.entry(warehouse.to_owned()).or_default().entry(sku.to_owned()).or_default();
         *shelf = shelf.saturating_add(i64::from(quantity));
     }
 
     /// Lets a warehouse answer short whenever it is asked to set something aside, whatever it says it has.
     pub fn tell_empty(&self, warehouse: &str) {
-        lock(&self.books).empty.insert(warehouse.to_owned());
+        self.wire.books().empty.insert(warehouse.to_owned());
     }
 
     /// Units on the shelves that were filled and that are not set aside: warehouse, SKU and how many, in this order.
     #[must_use]
     pub fn shelves(&self) -> Vec<(String, String, i64)> {
-        let b = lock(&self.books);
+        let b = self.wire.books();
         let of = |(at, shelf): (&String, &BTreeMap<String, i64>)| -> Vec<(String, String, i64)> {
             shelf.iter().map(|(sku, n)| (at.clone(), sku.clone(), *n)).collect()
         };
@@ -127,7 +132,7 @@ impl SandboxInventory {
     /// parcel and reservation.
     #[must_use]
     pub fn duplicate_effects(&self) -> u64 {
-        let b = lock(&self.books);
+        let b = self.wire.books();
         let parcels: BTreeSet<(&String, Key)> =
             b.counts.keys().map(|(order, parcel, _)| (order, *parcel)).collect();
         let doubled = parcels.into_iter().map(|(order, parcel)| {
@@ -142,13 +147,13 @@ impl SandboxInventory {
     /// Units put back into the stock.
     #[must_use]
     pub fn restocked(&self) -> u64 {
-        lock(&self.books).done.values().filter(|l| l.op == "restock").map(|l| l.units).sum()
+        self.wire.books().done.values().filter(|l| l.op == "restock").map(|l| l.units).sum()
     }
 
     /// How many parcels hold a reservation that was neither consumed nor given back.
     #[must_use]
     pub fn reserved(&self) -> usize {
-        let b = lock(&self.books);
+        let b = self.wire.books();
         let of = |order: &str, parcel: Key, op: &str| {
             b.counts.get(&(order.to_owned(), parcel, op.to_owned())).copied().unwrap_or(0)
         };
@@ -161,35 +166,68 @@ impl SandboxInventory {
             .count()
     }
 
+    /// Lets a warehouse that is in use fail as planned from now on: `stock`, `reserve`, `unreserve`, `consume`,
+    /// `restock`. It is never slow, pending or lying; what is an error or a forgotten key elsewhere is an answer that
+    /// is lost here.
+    pub fn plan(&self, plan: FaultPlan) {
+        self.wire.plan(plan);
+    }
+
+    /// How often each fault happened, by its name.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        self.wire.faults()
+    }
+
+    /// Carries out what was late until now, and hands out the messages that say something twice, each once.
+    #[must_use]
+    pub fn messages(&self, now: Timestamp) -> Vec<Delivery> {
+        self.wire.messages(now)
+    }
+
+    /// When the next of what is late is carried out.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        self.wire.next()
+    }
+
+    /// Carries an operation out under its key.
     fn run(
         &self,
-        op: &str,
+        op: &'static str,
         ticket: &Ticket,
         asked: u32,
-        what: &[Unit],
-        warehouse: Option<&String>,
-    ) -> io::Result<()> {
-        let mut b = lock(&self.books);
-        if b.done.contains_key(ticket.key.as_str()) {
-            return Ok(());
-        }
+        what: Vec<Unit>,
+        warehouse: Option<String>,
+        said: impl FnOnce() -> Call,
+    ) -> Result<(), Refusal> {
         let line = StockLine {
             op: op.to_owned(),
             key: ticket.key.to_string(),
             order: ticket.order.to_string(),
             parcel: ticket.instance,
-            units: count(what),
+            units: count(&what),
             asked,
-            warehouse: warehouse.cloned(),
-            what: what.to_vec(),
+            warehouse,
+            what,
         };
-        b.file.append(&line)?;
-        b.enter(&line);
-        Ok(())
+        // A warehouse refuses nothing but to set aside, and that by saying what is short.
+        let act = move |b: &mut StockBooks| b.write(line);
+        self.wire.call(&Operation { ticket, name: op, so: op != "reserve" }, act, |()| Some(said()))
     }
 }
 
 impl StockBooks {
+    /// Writes a line before anything is answered; the second one under a key changes nothing.
+    fn write(&mut self, line: StockLine) -> io::Result<()> {
+        if self.done.contains_key(&line.key) {
+            return Ok(());
+        }
+        self.file.append(&line)?;
+        self.enter(&line);
+        Ok(())
+    }
+
     fn enter(&mut self, line: &StockLine) {
         let n = self.counts.entry((line.order.clone(), line.parcel, line.op.clone())).or_default();
         *n = n.saturating_add(1);
@@ -261,45 +299,74 @@ fn count(units: &[Unit]) -> u64 {
 
 #[async_trait]
 impl InventoryAdapter for SandboxInventory {
-    async fn stock(&self, ask: AskStock, _: &Ticket) -> Answer<AskStock> {
-        let stock = lock(&self.books).seen(&ask.units);
-        Reply::Done(StockSeen { stock }.into())
+    async fn stock(&self, ask: AskStock, ticket: &Ticket) -> Answer<AskStock> {
+        let act = move |b: &mut StockBooks| Ok(b.seen(&ask.units));
+        let said = |stock: &Vec<WarehouseStock>| {
+            Some(parcel::M::evidence(ticket.instance, StockSeen { stock: stock.clone() }))
+        };
+        match self.wire.call(&Operation { ticket, name: "stock", so: true }, act, said) {
+            Ok(stock) => Reply::Done(StockSeen { stock }.into()),
+            Err(other) => other.reply(AskStockRefused { why: "not told".to_owned() }),
+        }
     }
 
     async fn restock(&self, restock: Restock, ticket: &Ticket) -> Answer<Restock> {
-        match self.run("restock", ticket, 0, &restock.units, None) {
+        let said = || rma::M::evidence(ticket.instance, Restocked);
+        match self.run("restock", ticket, 0, restock.units, None, said) {
             Ok(()) => Reply::Done(Restocked.into()),
-            Err(e) => Reply::NotSent(e.to_string()),
+            Err(other) => other.reply(RestockRefused { why: "not taken".to_owned() }),
         }
     }
 
     async fn reserve(&self, reserve: Reserve, ticket: &Ticket) -> Answer<Reserve> {
-        let (units, warehouse) = (reserve.units, reserve.warehouse.as_ref());
-        {
-            let b = lock(&self.books);
-            let missing = b.missing(ticket.order.order.as_str(), warehouse, &units);
+        let line = StockLine {
+            op: "reserve".to_owned(),
+            key: ticket.key.to_string(),
+            order: ticket.order.to_string(),
+            parcel: ticket.instance,
+            units: count(&reserve.units),
+            asked: reserve.asked,
+            warehouse: reserve.warehouse,
+            what: reserve.units,
+        };
+        let so = self.wire.books().done.contains_key(ticket.key.as_str());
+        let id = ticket.order.order.to_string();
+        let act = move |b: &mut StockBooks| {
+            let missing = b.missing(&id, line.warehouse.as_ref(), &line.what);
             // What was set aside under this key is set aside, whatever is left on the shelf.
-            if !missing.is_empty() && !b.done.contains_key(ticket.key.as_str()) {
-                return Reply::Done(Short { missing }.into());
+            if !missing.is_empty() && !b.done.contains_key(&line.key) {
+                return Ok(missing);
             }
-        }
-        match self.run("reserve", ticket, reserve.asked, &units, warehouse) {
-            Ok(()) => Reply::Done(InStock.into()),
-            Err(e) => Reply::NotSent(e.to_string()),
+            b.write(line)?;
+            Ok(Vec::new())
+        };
+        let said = |missing: &Vec<Unit>| {
+            Some(if missing.is_empty() {
+                parcel::M::evidence(ticket.instance, InStock)
+            } else {
+                parcel::M::evidence(ticket.instance, Short { missing: missing.clone() })
+            })
+        };
+        match self.wire.call(&Operation { ticket, name: "reserve", so }, act, said) {
+            Ok(missing) if missing.is_empty() => Reply::Done(InStock.into()),
+            Ok(missing) => Reply::Done(Short { missing }.into()),
+            Err(other) => other.reply(ReserveRefused { why: "not taken".to_owned() }),
         }
     }
 
     async fn unreserve(&self, back: Unreserve, ticket: &Ticket) -> Answer<Unreserve> {
-        match self.run("unreserve", ticket, back.asked, &back.units, back.warehouse.as_ref()) {
+        let said = || parcel::M::evidence(ticket.instance, Unreserved);
+        match self.run("unreserve", ticket, back.asked, back.units, back.warehouse, said) {
             Ok(()) => Reply::Done(Unreserved.into()),
-            Err(e) => Reply::NotSent(e.to_string()),
+            Err(other) => other.reply(UnreserveRefused { why: "not taken".to_owned() }),
         }
     }
 
     async fn consume(&self, consume: Consume, ticket: &Ticket) -> Answer<Consume> {
-        match self.run("consume", ticket, consume.asked, &consume.units, consume.warehouse.as_ref()) {
+        let said = || parcel::M::evidence(ticket.instance, Consumed);
+        match self.run("consume", ticket, consume.asked, consume.units, consume.warehouse, said) {
             Ok(()) => Reply::Done(Consumed.into()),
-            Err(e) => Reply::NotSent(e.to_string()),
+            Err(other) => other.reply(ConsumeRefused { why: "not taken".to_owned() }),
         }
     }
 }
@@ -312,25 +379,33 @@ struct CarrierBooks {
     offers: Vec<Offer>,
     refusing: BTreeSet<String>,
     brings_back: bool,
+    /// Tracking numbers that are wanted back.
+    turned: BTreeSet<String>,
 }
 
 /// Carriers with books of their own. They book under the key they are given, and say nothing of their own accord.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SandboxCarrier {
-    books: Mutex<CarrierBooks>,
+    wire: Wire<CarrierBooks>,
+}
+
+impl Default for SandboxCarrier {
+    fn default() -> Self {
+        Self { wire: Wire::new("carriers", CarrierBooks::default()) }
+    }
 }
 
 impl SandboxCarrier {
     /// How many labels were booked.
     #[must_use]
     pub fn labels(&self) -> usize {
-        lock(&self.books).booked.len()
+        self.wire.books().booked.len()
     }
 
     /// The labels that were booked and not cancelled, by carrier; those of nobody in particular as `-`.
     #[must_use]
     pub fn labels_of(&self) -> BTreeMap<String, usize> {
-        let b = lock(&self.books);
+        let b = self.wire.books();
         let mut all = BTreeMap::new();
         for (_, carrier) in b.booked.iter().filter(|(number, _)| !b.cancelled.contains(*number)) {
             let n: &mut usize = all.entry(carrier.clone().unwrap_or_else(|| "-".to_owned())).or_default();
@@ -339,58 +414,124 @@ impl SandboxCarrier {
         all
     }
 
+    /// Lets carriers that are in use fail as planned from now on: `book`, `quote`, `cancel`, `intercept`, `track`. They
+    /// are never slow, pending or lying; what is an error or a forgotten key elsewhere is an answer that is lost here.
+    pub fn plan(&self, plan: FaultPlan) {
+        self.wire.plan(plan);
+    }
+
+    /// How often each fault happened, by its name.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        self.wire.faults()
+    }
+
+    /// Carries out what was late until now, and hands out the messages that say something twice, each once.
+    #[must_use]
+    pub fn messages(&self, now: Timestamp) -> Vec<Delivery> {
+        self.wire.messages(now)
+    }
+
+    /// When the next of what is late is carried out.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        self.wire.next()
+    }
+
     /// Adds an offer to those that every parcel gets.
     pub fn offer(&self, offer: Offer) {
-        lock(&self.books).offers.push(offer);
+        self.wire.books().offers.push(offer);
     }
 
     /// Lets a carrier refuse to book what it offers.
     pub fn refuse_bookings(&self, carrier: &str) {
-        lock(&self.books).refusing.insert(carrier.to_owned());
+        self.wire.books().refusing.insert(carrier.to_owned());
     }
 
     /// Whether parcels that are on their way are brought back when that is asked. At first they are not.
     pub fn bring_back(&self, yes: bool) {
-        lock(&self.books).brings_back = yes;
+        self.wire.books().brings_back = yes;
     }
 }
 
 #[async_trait]
 impl CarrierAdapter for SandboxCarrier {
     async fn book(&self, book: Book, ticket: &Ticket) -> Answer<Book> {
-        let mut b = lock(&self.books);
-        if book.carrier.as_ref().is_some_and(|carrier| b.refusing.contains(carrier)) {
-            return Reply::Declined(BookingRefused { why: "no van is free".to_owned() });
-        }
         let number: String = ticket.key.as_str().chars().take(12).collect();
         let tracking = format!("TRK-{number}");
-        b.booked.insert(tracking.clone(), book.carrier);
-        Reply::Done(Booked { tracking }.into())
-    }
-
-    async fn quote(&self, _: Quote, _: &Ticket) -> Answer<Quote> {
-        Reply::Done(Quoted { offers: lock(&self.books).offers.clone() }.into())
-    }
-
-    async fn cancel(&self, cancel: CancelBooking, _: &Ticket) -> Answer<CancelBooking> {
-        let mut b = lock(&self.books);
-        if !b.booked.contains_key(&cancel.tracking) {
-            return Reply::Declined(CancelRefused { why: "no such label".to_owned() });
-        }
-        b.cancelled.insert(cancel.tracking);
-        Reply::Done(BookingCancelled.into())
-    }
-
-    async fn intercept(&self, _: BringBack, _: &Ticket) -> Answer<BringBack> {
-        if lock(&self.books).brings_back {
-            Reply::Done(Intercepted.into())
-        } else {
-            Reply::Declined(InterceptRefused { why: "it is on the last van".to_owned() })
+        let so = self.wire.books().booked.contains_key(&tracking);
+        let label = tracking.clone();
+        let act = move |b: &mut CarrierBooks| {
+            let refuses = book.carrier.as_ref().is_some_and(|carrier| b.refusing.contains(carrier));
+            if !refuses {
+                b.booked.insert(label, book.carrier);
+            }
+            Ok(!refuses)
+        };
+        let said = |booked: &bool| {
+            booked.then(|| parcel::M::evidence(ticket.instance, Booked { tracking: tracking.clone() }))
+        };
+        let no = |why: &str| BookingRefused { why: why.to_owned() };
+        match self.wire.call(&Operation { ticket, name: "book", so }, act, said) {
+            Ok(true) => Reply::Done(Booked { tracking }.into()),
+            Ok(false) => Reply::Declined(no("no van is free")),
+            Err(other) => other.reply(no("not taken")),
         }
     }
 
-    async fn track(&self, _: Track, _: &Ticket) -> Answer<Track> {
-        Reply::Done(NoNews.into())
+    async fn quote(&self, _: Quote, ticket: &Ticket) -> Answer<Quote> {
+        let said = |offers: &Vec<Offer>| {
+            Some(parcel::M::evidence(ticket.instance, Quoted { offers: offers.clone() }))
+        };
+        let act = |b: &mut CarrierBooks| Ok(b.offers.clone());
+        match self.wire.call(&Operation { ticket, name: "quote", so: true }, act, said) {
+            Ok(offers) => Reply::Done(Quoted { offers }.into()),
+            Err(other) => other.reply(QuoteRefused { why: "not told".to_owned() }),
+        }
+    }
+
+    async fn cancel(&self, cancel: CancelBooking, ticket: &Ticket) -> Answer<CancelBooking> {
+        let so = self.wire.books().cancelled.contains(&cancel.tracking);
+        let act = move |b: &mut CarrierBooks| {
+            let known = b.booked.contains_key(&cancel.tracking);
+            if known {
+                b.cancelled.insert(cancel.tracking);
+            }
+            Ok(known)
+        };
+        let said = |known: &bool| known.then(|| parcel::M::evidence(ticket.instance, BookingCancelled));
+        let no = |why: &str| CancelRefused { why: why.to_owned() };
+        match self.wire.call(&Operation { ticket, name: "cancel", so }, act, said) {
+            Ok(true) => Reply::Done(BookingCancelled.into()),
+            Ok(false) => Reply::Declined(no("no such label")),
+            Err(other) => other.reply(no("not taken")),
+        }
+    }
+
+    async fn intercept(&self, _: BringBack, ticket: &Ticket) -> Answer<BringBack> {
+        let at = ticket.order.to_string() + "#" + &ticket.instance.to_string();
+        let so = self.wire.books().turned.contains(&at);
+        let act = move |b: &mut CarrierBooks| {
+            if b.brings_back {
+                b.turned.insert(at);
+            }
+            Ok(b.brings_back)
+        };
+        let said = |turned: &bool| turned.then(|| parcel::M::evidence(ticket.instance, Intercepted));
+        let no = |why: &str| InterceptRefused { why: why.to_owned() };
+        match self.wire.call(&Operation { ticket, name: "intercept", so }, act, said) {
+            Ok(true) => Reply::Done(Intercepted.into()),
+            Ok(false) => Reply::Declined(no("it is on the last van")),
+            Err(other) => other.reply(no("not taken")),
+        }
+    }
+
+    async fn track(&self, _: Track, ticket: &Ticket) -> Answer<Track> {
+        let said = |(): &()| Some(parcel::M::evidence(ticket.instance, NoNews));
+        match self.wire.call(&Operation { ticket, name: "track", so: true }, |_| Ok(()), said) {
+            Ok(()) => Reply::Done(NoNews.into()),
+            Err(other) => other.reply(TrackRefused { why: "not told".to_owned() }),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use consign::stage::review::{Approve, Claim, case};
 
 use super::journey::{delivered, start};
 use super::support::{DAY, Disk, Folder, HOUR, Trouble, World, agent, carla, draft, packs_itself, run};
-use super::tricky::{Step, Story};
+use super::tricky::{Step, Story, Way};
 
 /// Two tenders, two reviewers, two parcels, a scan before its turn, and all of it back again.
 fn journey() -> Story {
@@ -62,7 +62,8 @@ const TROUBLES: [Trouble; 5] =
 fn every_commit(disk: impl Fn() -> (Disk, Option<Folder>), troubles: &[Trouble], every: usize) -> usize {
     let story = journey();
     let (first, _folder) = disk();
-    let (undisturbed, commits) = run(story.play(first, None, false));
+    let plain = run(story.play(first, Way::default()));
+    let (undisturbed, commits) = (plain.end, plain.commits);
     assert_eq!(undisturbed.phase, "cancelled");
     assert_eq!(undisturbed.moved, (60_000, 60_000));
     assert_eq!(undisturbed.gateway.duplicate_effects, 0);
@@ -70,7 +71,8 @@ fn every_commit(disk: impl Fn() -> (Disk, Option<Folder>), troubles: &[Trouble],
     for nth in (1..=commits).step_by(every) {
         for what in troubles {
             let (disk, _folder) = disk();
-            let (end, _) = run(story.play(disk, Some((nth, *what)), false));
+            let way = Way { trouble: Some((nth, *what)), ..Way::default() };
+            let end = run(story.play(disk, way)).end;
             assert_eq!(end, undisturbed, "{what:?} at commit {nth} of {commits}");
             runs += 1;
         }
@@ -88,9 +90,9 @@ fn trouble_at_any_commit_changes_nothing_about_the_end() {
 #[test]
 fn everything_said_twice_changes_nothing_about_the_end() {
     let story = journey();
-    let (once, _) = run(story.play(Disk::memory(), None, false));
-    let (twice, _) = run(story.play(Disk::memory(), None, true));
-    assert_eq!(twice, once);
+    let once = run(story.play(Disk::memory(), Way::default()));
+    let twice = run(story.play(Disk::memory(), Way { twice: true, ..Way::default() }));
+    assert_eq!(twice.end, once.end);
 }
 
 #[test]

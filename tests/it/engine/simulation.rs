@@ -153,14 +153,17 @@ impl Simulation {
             gateway.promising(Repeats::Lookup { settle }).failing(mixed(true))
         };
         let platform = SandboxPlatform::open(None).unwrap();
-        let some = [(60, Fault::LoseAnswer), (40, Fault::LoseCall), (30, Fault::NotSent), (20, Fault::Later)];
-        platform.plan(FaultPlan::default().by_chance(seed, &some));
+        platform.plan(FaultPlan::answers(seed));
         let world = World {
             gateway: Arc::new(gateway),
             platform: Arc::new(platform),
             seed,
             ..World::of(Disk::memory(), Pipelines::of(pipelines))
         };
+        world.stock.plan(FaultPlan::answers(seed));
+        // Few parcels need a label.
+        let often: Vec<_> = Fault::ANSWERS.iter().map(|(n, fault)| (n * 2, *fault)).collect();
+        world.carrier.plan(FaultPlan::default().by_chance(seed, &often));
         let count = 1 + dice.roll(4);
         let mut s = Self {
             seed,
@@ -219,13 +222,18 @@ impl Simulation {
                 next.map(|at| Timestamp::from_millis(at.millis() - i64::try_from(w.ahead).unwrap()))
             };
             let alive = self.workers.iter().filter(|w| w.frozen.is_none());
-            let next =
-                alive.filter_map(own).chain(self.outside.next_sleep()).chain(self.world.gateway.next()).min();
+            let next = alive.filter_map(own).chain(self.outside.next_sleep()).chain(self.late()).min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.set(next.max(self.now())).await;
             assert!(stops < 20_000, "seed {}: woken for {next:?} again and again", self.seed);
         }
         self.set(end).await;
+    }
+
+    /// When the next of what is late outside is carried out.
+    fn late(&self) -> Option<Timestamp> {
+        let w = &self.world;
+        [w.gateway.next(), w.stock.next(), w.carrier.next(), w.platform.next()].into_iter().flatten().min()
     }
 
     async fn set(&mut self, at: Timestamp) {
@@ -237,7 +245,10 @@ impl Simulation {
             }
         }
         self.settled().await;
-        for message in self.world.gateway.messages(at) {
+        let w = &self.world;
+        let all =
+            [w.gateway.messages(at), w.stock.messages(at), w.carrier.messages(at), w.platform.messages(at)];
+        for message in all.into_iter().flatten() {
             let at = self.someone();
             // Webhooks come twice, and nobody repeats one that was not taken: inquiries find it.
             for _ in 0..2 {
@@ -530,6 +541,8 @@ impl Simulation {
     async fn heal(&mut self) {
         self.world.gateway.plan(FaultPlan::default());
         self.world.platform.plan(FaultPlan::default());
+        self.world.stock.plan(FaultPlan::default());
+        self.world.carrier.plan(FaultPlan::default());
         // One worker takes over what the others leave.
         while self.workers.len() > 1 {
             let mut w = self.workers.pop().expect("more than one");
@@ -690,6 +703,17 @@ async fn simulate(seed: u64, planted: bool) -> (Vec<String>, BTreeMap<&'static s
     for (fault, n) in s.world.gateway.faults() {
         *s.fired.entry(fault).or_default() += n;
     }
+    let of = [
+        ("of_stock", s.world.stock.faults()),
+        ("of_carriers", s.world.carrier.faults()),
+        ("of_platform", s.world.platform.faults()),
+    ];
+    for (whose, faults) in of {
+        for (fault, n) in faults {
+            *s.fired.entry(fault).or_default() += n;
+            *s.fired.entry(whose).or_default() += n;
+        }
+    }
     let mut h = DefaultHasher::new();
     s.log.hash(&mut h);
     s.fired.hash(&mut h);
@@ -775,8 +799,18 @@ fn every_invariant_holds_under_every_seed() {
     }
     assert!(bad.is_empty(), "{} seeds of {} failed", bad.len(), all.len());
     if all.len() >= 300 {
-        let names = Fault::MIX.iter().map(|(_, f)| f.name());
-        let own = ["killed", "clock_jump", "frozen", "thawed", "store", "walked_away"];
+        let names = Fault::MIX.iter().chain(Fault::ANSWERS).map(|(_, f)| f.name());
+        let own = [
+            "killed",
+            "clock_jump",
+            "frozen",
+            "thawed",
+            "store",
+            "walked_away",
+            "of_stock",
+            "of_carriers",
+            "of_platform",
+        ];
         for what in names.chain(own) {
             let n = fired.get(what).copied().unwrap_or(0);
             assert!(n >= 100, "{what} fired {n} times only");

@@ -421,7 +421,7 @@ impl Disk {
 
 /// The pipelines that an engine is built with, composed anew for each process.
 #[derive(Clone)]
-pub(crate) struct Pipelines(Arc<dyn Fn() -> Vec<Pipeline> + Send + Sync>);
+pub(crate) struct Pipelines(pub(crate) Arc<dyn Fn() -> Vec<Pipeline> + Send + Sync>);
 
 impl Pipelines {
     pub(crate) fn of(compose: impl Fn() -> Vec<Pipeline> + Send + Sync + 'static) -> Self {
@@ -484,8 +484,12 @@ impl World {
     }
 
     pub(crate) async fn open_with(&self, now: Timestamp, wiring: EngineBuilder) -> Shop {
+        self.open_as(self.disk.life(), now, wiring).await
+    }
+
+    /// Opens for a life that has begun.
+    pub(crate) async fn open_as(&self, life: Arc<Life>, now: Timestamp, wiring: EngineBuilder) -> Shop {
         let env = VirtualEnv::new(now, self.seed);
-        let life = self.disk.life();
         let engine = wiring.store(life.clone()).env(Arc::new(env.clone())).start().await.unwrap();
         let shop = Shop { world: self.clone(), env, engine, life };
         shop.settled().await;
@@ -525,17 +529,40 @@ impl Shop {
         let mut stops = 0;
         loop {
             self.settled().await;
-            let next = [self.engine.next_wake(), self.env.next_sleep()].into_iter().flatten().min();
+            let w = &self.world;
+            let late = [w.gateway.next(), w.stock.next(), w.carrier.next(), w.platform.next()];
+            let own = [self.engine.next_wake(), self.env.next_sleep()];
+            let next = own.into_iter().chain(late).flatten().min();
             let Some(next) = next.filter(|next| *next <= end && !self.life.is_dead()) else { break };
             self.env.set(next);
             self.engine.fire_due();
-            self.settled().await;
+            self.messages().await;
             stops += 1;
             assert!(stops < 100_000, "the engine wakes for {next:?} again and again at {:?}", self.now());
         }
+        if self.life.is_dead() {
+            return;
+        }
         self.env.set(end);
         self.engine.fire_due();
+        self.messages().await;
+    }
+
+    /// What is late outside is carried out, and what the outside says twice is heard.
+    async fn messages(&self) {
         self.settled().await;
+        let (w, now) = (&self.world, self.now());
+        let all = [
+            w.gateway.messages(now),
+            w.stock.messages(now),
+            w.carrier.messages(now),
+            w.platform.messages(now),
+        ];
+        for message in all.into_iter().flatten() {
+            // Nobody repeats one that was not taken.
+            let _ = self.engine.deliver(message).await;
+            self.settled().await;
+        }
     }
 
     pub(crate) async fn place(&self, draft: Draft) -> Result<Placed, PlaceError> {

@@ -11,12 +11,16 @@ use std::sync::Arc;
 use consign::clock::Timestamp;
 use consign::engine::{CommandError, OrderView};
 use consign::id::{Actor, Key};
+use consign::journal::EntryView;
 use consign::machine::Call;
 use consign::order::Draft;
 use consign::stage::payment::{Start, attempt};
-use consign::testing::{GatewayTotals, PlatformTotals};
+use consign::testing::{Fault, FaultPlan, GatewayTotals, PlatformTotals};
 
-use super::support::{DAY, Disk, Folder, MORNING, SECOND, Shop, Trouble, World, carla, key, run, told};
+use super::support::{
+    DAY, Disk, Folder, MINUTE, MORNING, SECOND, Shop, Trouble, World, carla, key, run, told,
+};
+use super::watched::{self, Doom, Watch};
 
 /// A command, made from how the order stands when it is sent.
 type Make = Arc<dyn Fn(&OrderView) -> Call + Send + Sync>;
@@ -103,8 +107,80 @@ pub(crate) struct End {
     pub(crate) accepted: BTreeMap<String, usize>,
 }
 
+/// One way to tell a story.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Way {
+    /// What goes wrong at which commit.
+    pub(crate) trouble: Option<(u64, Trouble)>,
+    /// At which call the process ends.
+    pub(crate) doom: Option<(u64, Doom)>,
+    /// What befalls the first call of an operation, for each instance.
+    pub(crate) fault: Option<(&'static str, Fault)>,
+    /// Whether everything is said twice.
+    pub(crate) twice: bool,
+}
+
+/// A story that was told.
+pub(crate) struct Played {
+    pub(crate) end: End,
+    pub(crate) commits: u64,
+    pub(crate) calls: u64,
+    /// How many calls to the outside came to grief.
+    pub(crate) befell: u64,
+    /// How often each operation was sent, by effect and key.
+    pub(crate) keys: BTreeMap<(&'static str, String), u32>,
+}
+
+/// What adapters are asked for, by the names that faults are planned under.
+const OPERATIONS: &[&str] = &[
+    "charge",
+    "capture",
+    "refund",
+    "close",
+    "void",
+    "stock",
+    "reserve",
+    "unreserve",
+    "consume",
+    "restock",
+    "book",
+    "quote",
+    "cancel",
+    "intercept",
+    "activate",
+    "submit",
+    "switch",
+    "end",
+    "end_twin",
+];
+
+async fn opened(world: &World, watch: &Arc<Watch>, now: Timestamp) -> Shop {
+    let life = world.disk.life();
+    watch.lives(life.clone());
+    world.open_as(life, now, watched::wiring(world, watch)).await
+}
+
+/// A process that ended at a call sends at most that one operation once more, under its key.
+fn one_more(plain: &Played, told: &Played, nth: u64, doom: Doom) {
+    let asks =
+        |name: &str| ["/Inquire", "/Ask", "/Track", "/Quote", "/Score"].iter().any(|q| name.contains(q));
+    let more: Vec<_> = told
+        .keys
+        .iter()
+        .filter(|((name, key), n)| {
+            !asks(name) && plain.keys.get(&(*name, key.clone())).is_some_and(|before| *n > before)
+        })
+        .collect();
+    assert!(more.len() <= 1, "{doom:?} call {nth}: {more:?} were sent again");
+    for (key, n) in more {
+        assert_eq!(*n, plain.keys[key] + 1, "{doom:?} call {nth}: {key:?}");
+    }
+}
+
 /// A story about the order `o-1`.
 pub(crate) struct Story {
+    /// What befalls the gateway's first call of an operation in the story itself.
+    pub(crate) gateway: Option<(&'static str, Fault)>,
     /// The pipeline and the world outside, made anew for each way to tell it.
     pub(crate) world: Box<dyn Fn(Disk) -> World>,
     pub(crate) order: Draft,
@@ -112,68 +188,126 @@ pub(crate) struct Story {
 }
 
 impl Story {
+    /// The gateway fails in the story itself.
+    pub(crate) fn failing(self, gateway: Option<(&'static str, Fault)>) -> Self {
+        Self { gateway, ..self }
+    }
+
     pub(crate) fn new(
         world: impl Fn(Disk) -> World + 'static,
         order: Draft,
         steps: impl IntoIterator<Item = Step>,
     ) -> Self {
         assert_eq!(order.id, "o-1", "a story is about `o-1`");
-        Self { world: Box::new(world), order, steps: steps.into_iter().collect() }
+        Self { gateway: None, world: Box::new(world), order, steps: steps.into_iter().collect() }
     }
 
     /// Tells it in every way, and answers how it ended.
     pub(crate) fn told(&self) -> End {
-        let (plain, commits) = run(self.play(Disk::memory(), None, false));
-        let (twice, _) = run(self.play(Disk::memory(), None, true));
-        assert_eq!(twice, plain, "everything said twice");
-        for nth in 1..=commits {
-            let (end, _) = run(self.play(Disk::memory(), Some((nth, Trouble::DiesAfter)), false));
-            assert_eq!(end, plain, "the process ended after commit {nth} of {commits}");
+        let plain = run(self.play(Disk::memory(), Way::default()));
+        let same = |disk: Disk, way: Way| {
+            let told = run(self.play(disk, way));
+            assert_eq!(told.end, plain.end, "{way:?} of {} commits, {} calls", plain.commits, plain.calls);
+            told
+        };
+        same(Disk::memory(), Way { twice: true, ..Way::default() });
+        let dies = |nth, what| Way { trouble: Some((nth, what)), ..Way::default() };
+        for nth in 1..=plain.commits {
+            same(Disk::memory(), dies(nth, Trouble::DiesAfter));
+        }
+        for nth in 1..=plain.calls {
+            for doom in [Doom::Before, Doom::After] {
+                let told = same(Disk::memory(), Way { doom: Some((nth, doom)), ..Way::default() });
+                one_more(&plain, &told, nth, doom);
+            }
+        }
+        for (_, fault) in Fault::ANSWERS {
+            let way = |operation| Way { fault: Some((operation, *fault)), ..Way::default() };
+            let befell: u64 = OPERATIONS.iter().map(|o| same(Disk::memory(), way(*o)).befell).sum();
+            assert!(befell > 0 || plain.calls == 0, "{fault:?} never happened");
         }
         let folder = Folder::new("story");
         // On the real file at a few of them, or at each.
         let full = std::env::var("CONSIGN_FULL").is_ok_and(|v| v == "1");
-        for nth in (1..=commits).step_by(if full { 1 } else { 7 }) {
-            let disk = Disk::file(&folder.file(&format!("{nth}.db")));
-            let (end, _) = run(self.play(disk, Some((nth, Trouble::DiesAfter)), false));
-            assert_eq!(end, plain, "on SQLite, the process ended after commit {nth} of {commits}");
+        let every = if full { 1 } else { 7 };
+        let mut files = 0;
+        let mut file = || {
+            files += 1;
+            Disk::file(&folder.file(&format!("{files}.db")))
+        };
+        for nth in (1..=plain.commits).step_by(every) {
+            same(file(), dies(nth, Trouble::DiesAfter));
+            if full {
+                same(file(), dies(nth, Trouble::DiesBefore));
+            }
         }
-        plain
+        for nth in (1..=plain.calls).step_by(every) {
+            for doom in [Doom::Before, Doom::After] {
+                same(file(), Way { doom: Some((nth, doom)), ..Way::default() });
+            }
+        }
+        plain.end
     }
 
-    /// Plays it with trouble at one commit, counted over all lives of the process from the first, and says how many
-    /// there were.
-    pub(crate) async fn play(&self, disk: Disk, trouble: Option<(u64, Trouble)>, twice: bool) -> (End, u64) {
-        let mut shop = (self.world)(disk).open(Timestamp::from_millis(MORNING)).await;
-        if let Some((nth, what)) = trouble {
+    /// Plays it in one way. Commits and calls are counted over all lives of the process from the first.
+    pub(crate) async fn play(&self, disk: Disk, way: Way) -> Played {
+        let world = (self.world)(disk);
+        let watch = Arc::new(Watch::default());
+        let each = |plan: FaultPlan, (operation, fault)| {
+            (1..=4).fold(plan, |p, k| p.fault("o-1", k, operation, 1, fault))
+        };
+        let befalls = way.fault.into_iter().fold(FaultPlan::default(), each);
+        // What the story is about befalls it in every way.
+        let own = |p: FaultPlan, (operation, fault)| p.fault("o-1", 1, operation, 1, fault);
+        world.gateway.plan(self.gateway.into_iter().fold(befalls.clone(), own));
+        if way.fault.is_some() {
+            world.stock.plan(befalls.clone());
+            world.carrier.plan(befalls.clone());
+            world.platform.plan(befalls);
+        }
+        let mut shop = opened(&world, &watch, Timestamp::from_millis(MORNING)).await;
+        if let Some((nth, what)) = way.trouble {
             shop.life.fail_at(nth, what);
         }
+        if let Some((nth, doom)) = way.doom {
+            watch.doom_at(nth, doom);
+        }
         for step in &self.steps {
-            for _ in 0..if twice { 2 } else { 1 } {
-                shop = self.take(shop, step).await;
+            for _ in 0..if way.twice { 2 } else { 1 } {
+                shop = self.take(shop, step, &watch).await;
                 if matches!(step, Step::Pass(_)) {
                     break;
                 }
             }
-            // While the disk does not answer, an order waits; a second is enough for it to catch up.
-            shop.pass(SECOND).await;
+            // While the disk or the outside does not answer, an order waits; a little is enough for it to catch up.
+            shop.pass(if way.fault.is_some() { 2 * MINUTE } else { SECOND }).await;
         }
-        let commits = shop.life.commits();
+        let (commits, calls, keys) = (shop.life.commits(), watch.calls(), watch.keys());
         // The next start finds nothing left to do.
-        shop = shop.reopened().await;
+        let (world, now) = shop.stopped().await;
+        let shop = opened(&world, &watch, now).await;
         shop.pass(DAY).await;
         let view = shop.order("o-1").await;
-        assert!(view.progress.wanted.is_empty(), "{}", shop.show("o-1").await);
-        (end(&shop).await, commits)
+        assert!(view.progress.wanted.is_empty(), "{way:?}: {}", shop.show("o-1").await);
+        let w = &shop.world;
+        let all = [w.gateway.faults(), w.stock.faults(), w.carrier.faults(), w.platform.faults()];
+        let befell = all.iter().flat_map(BTreeMap::values).sum();
+        Played { end: end(&shop).await, commits, calls, keys, befell }
     }
 
     /// Takes a step, as a caller who asks again whenever the answer was no answer.
-    async fn take(&self, mut shop: Shop, step: &Step) -> Shop {
+    async fn take(&self, mut shop: Shop, step: &Step, watch: &Arc<Watch>) -> Shop {
+        let begun = shop.now();
         for _ in 0..8 {
-            let settled = self.tried(&shop, step).await;
+            // A process that ended while time passed is started at once.
+            let passed = u64::try_from(shop.now().since(begun).as_millis()).unwrap();
+            let settled = match step {
+                Step::Pass(ms) => self.tried(&shop, &Step::Pass(ms - passed)).await,
+                step => self.tried(&shop, step).await,
+            };
             if shop.life.is_dead() {
                 let (world, now) = shop.killed().await;
-                shop = world.open(now).await;
+                shop = opened(&world, watch, now).await;
                 if !settled {
                     continue;
                 }
@@ -232,27 +366,27 @@ impl Story {
             }
             Step::Pass(ms) => {
                 shop.pass(*ms).await;
-                true
+                !shop.life.is_dead()
             }
             Step::PayAgain => self.pay_again(shop).await,
         }
     }
 
+    /// Pays a tender again, in the way of its last attempt, where that ended without being sent.
     async fn pay_again(&self, shop: &Shop) -> bool {
         let Some(view) = shop.seen("o-1").await else { return false };
-        let attempts = view.instances().into_iter().filter(|i| i.0 == "payment.attempt").map(|i| i.1);
-        for Key(at) in attempts {
-            let tender = match view.state::<attempt::M>(at) {
-                Some(attempt::State::NotSent(s)) => s.what.tender,
-                Some(attempt::State::Closed(s)) => s.what.tender,
-                _ => continue,
-            };
-            let again = at + 10;
-            if view.state::<attempt::M>(again).is_some() {
-                continue;
-            }
-            let call = attempt::M::command(again, Start { tender, channel: None, method: String::new() });
-            match shop.command("o-1", &carla(), &format!("pay-again-{again}"), call).await {
+        let mut last = BTreeMap::new();
+        for (_, Key(at), _) in view.instances().into_iter().filter(|i| i.0 == "payment.attempt") {
+            let state = view.state::<attempt::M>(at).unwrap();
+            let unsent = matches!(state, attempt::State::NotSent(_) | attempt::State::Closed(_));
+            let again = unsent.then(|| state.what().channel.clone());
+            last.insert(state.what().tender, (at, again));
+        }
+        for (tender, (at, channel)) in last {
+            let Some(channel) = channel else { continue };
+            let start = Start { tender, channel: Some(channel), method: String::new() };
+            let call = attempt::M::command(at + 10, start);
+            match shop.command("o-1", &carla(), &format!("pay-again-{}", at + 10), call).await {
                 Ok(_) => {}
                 Err(CommandError::Refused(why)) => panic!("refused: {why}\n{}", shop.show("o-1").await),
                 Err(_) => return false,
@@ -266,7 +400,10 @@ async fn end(shop: &Shop) -> End {
     let view = shop.order("o-1").await;
     let journal = shop.journal("o-1").await;
     let mut accepted = BTreeMap::new();
-    for entry in journal.iter().filter(|e| e.kind == "command" || e.kind == "evidence") {
+    // What an adapter answers is no evidence of its own when it says so twice.
+    let adapters = ["gateway", "warehouse", "carriers", "platform"];
+    let said = |e: &&EntryView| e.kind == "command" || e.kind == "evidence" && !adapters.contains(&e.by.id());
+    for entry in journal.iter().filter(said) {
         let name = entry.input.as_ref().map(|i| i.0.clone()).unwrap_or_default();
         if name != "Start" {
             *accepted.entry(name).or_default() += 1;
