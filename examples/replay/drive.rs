@@ -192,6 +192,9 @@ pub(crate) async fn drive(
         plan = plan.fault(DECLINED, 1, "charge", 1, Fault::Decline);
     }
     world.gateway.plan(plan);
+    if let Some(seed) = how.faults {
+        world.stock.plan(FaultPlan::answers(seed));
+    }
     let engine = Engine::builder()
         .pipeline(pipeline()?)
         .store(world.store.clone())
@@ -274,8 +277,9 @@ impl Replay<'_> {
         let end = Timestamp::from_millis(at);
         self.settled().await?;
         loop {
-            let gateway = self.world.gateway.next();
-            let next = [self.engine.next_wake(), self.env.next_sleep(), gateway].into_iter().flatten().min();
+            let outside = [self.world.gateway.next(), self.world.stock.next()];
+            let own = [self.engine.next_wake(), self.env.next_sleep()];
+            let next = own.into_iter().chain(outside).flatten().min();
             let Some(next) = next.filter(|next| *next < end) else { break };
             self.env.set(next);
             self.engine.fire_due();
@@ -289,10 +293,11 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Waits until nothing goes on by itself, and passes on what the gateway says of its own accord.
+    /// Waits until nothing goes on by itself, and passes on what the outside says of its own accord.
     async fn settled(&self) -> Result<(), String> {
         self.env.settled().await;
-        for message in self.world.gateway.messages(self.now()) {
+        let (world, now) = (self.world, self.now());
+        for message in world.gateway.messages(now).into_iter().chain(world.stock.messages(now)) {
             self.engine.deliver(message).await.map_err(|e| e.to_string())?;
             self.env.settled().await;
         }

@@ -42,6 +42,8 @@ pub(crate) struct Figures {
     parked: u64,
     /// How often each fault befell a call, over all runs.
     faults: BTreeMap<&'static str, u64>,
+    /// How often the warehouse's answers were lost, late or doubled, in the last run.
+    stock_faults: BTreeMap<&'static str, u64>,
     /// How many runs there were over the store.
     starts: u64,
     transitions: u64,
@@ -196,6 +198,7 @@ pub(crate) async fn figures(world: &World) -> Result<Figures, String> {
         purchase_to_customer: P::of(samples.purchase_to_customer),
     };
     f.faults = world.gateway.faults();
+    f.stock_faults = world.stock.faults();
     let runs = runs(world.runs.as_deref())?;
     f.starts = runs.len() as u64;
     f.elapsed_s = runs.values().sum::<u64>() as f64 / 1000.0;
