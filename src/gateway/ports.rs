@@ -56,7 +56,8 @@ pub trait InventoryAdapter: Send + Sync + 'static {
     /// Says what every warehouse has of some units, beyond what is set aside. Changes nothing. It is asked only where
     /// the policy chooses among warehouses; an inventory of one place answers for that one.
     async fn stock(&self, ask: AskStock, ticket: &Ticket) -> Answer<AskStock>;
-    /// Sets units aside, all or none.
+    /// Sets units aside, all or none, until they are taken out or given back: no time limit is sent along, since the
+    /// parcel's own timer gives back what waits for too long.
     async fn reserve(&self, reserve: Reserve, ticket: &Ticket) -> Answer<Reserve>;
     /// Gives them back. A reservation that never arrived counts as given back, and must not arrive later.
     async fn unreserve(&self, unreserve: Unreserve, ticket: &Ticket) -> Answer<Unreserve>;
