@@ -29,19 +29,19 @@ use consign::journal::verify;
 use consign::machine::{Effect, Reply};
 use consign::stage::review::Score;
 use consign::store::{CommitError, Error, SqliteStore, Store};
-use consign::testing::SandboxScorer;
+use consign::testing::{SandboxGateway, SandboxScorer};
 
 use crate::engine::journey::start;
 use crate::engine::support::{
     Disk, Folder, MINUTE, MORNING, Shop, World, carla, draft, key, packs_itself, run as at_once,
 };
 
-fn full() -> bool {
+pub(crate) fn full() -> bool {
     std::env::var("CONSIGN_FULL").is_ok_and(|v| v == "1")
 }
 
 /// Runs a test in real time, since what fails here is a real disk.
-fn run<T>(test: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test)
 }
 
@@ -53,10 +53,12 @@ const CHILD: &str = "CONSIGN_DISK_CHILD";
 const FIRST: &str = "CONSIGN_DISK_FIRST";
 const ORDERS: &str = "CONSIGN_DISK_ORDERS";
 const HABIT: &str = "CONSIGN_DISK_HABIT";
+/// Where the books of its gateway are. Without it they are forgotten with the child.
+const BOOKS: &str = "CONSIGN_DISK_BOOKS";
 
 /// How a child goes about its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Habit {
+pub(crate) enum Habit {
     /// Goes on after an error, on the same handle, and closes its store at the end.
     Persists,
     /// Ends without closing its store.
@@ -176,7 +178,9 @@ async fn opened(path: &Path) -> Result<Engine, String> {
         why => format!("failed {why}"),
     })?;
     let store = Arc::new(store);
-    let world = World::new(Disk::file(path), packs_itself());
+    let books = std::env::var_os(BOOKS).map(PathBuf::from);
+    let gateway = Arc::new(SandboxGateway::open(books.as_deref()).unwrap());
+    let world = World { gateway, ..World::new(Disk::file(path), packs_itself()) };
     match world.wiring().store(store.clone()).start().await {
         Ok(engine) => Ok(engine),
         Err(why) => {
@@ -205,11 +209,11 @@ fn ack(id: &str, answer: Result<u64, String>) -> bool {
 
 /// What a child said.
 #[derive(Debug, Default)]
-struct Told {
+pub(crate) struct Told {
     /// Orders, the version that each was acknowledged at, and when.
-    acks: Vec<(String, u64, u128)>,
-    errors: Vec<String>,
-    ended: bool,
+    pub(crate) acks: Vec<(String, u64, u128)>,
+    pub(crate) errors: Vec<String>,
+    pub(crate) ended: bool,
 }
 
 impl Told {
@@ -232,13 +236,13 @@ impl Told {
         early.map(|(id, version, _)| (id.clone(), *version)).collect()
     }
 
-    fn all(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn all(&self) -> BTreeMap<String, u64> {
         self.before(u128::MAX)
     }
 }
 
 /// A child of this test; killed and waited for when the test is over before it is.
-struct Child {
+pub(crate) struct Child {
     process: std::process::Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
     complaints: PathBuf,
@@ -246,6 +250,18 @@ struct Child {
 
 impl Child {
     fn start(tracer: &[String], file: &Path, orders: (u32, u32), habit: Habit, complaints: &Path) -> Self {
+        Self::start_with(tracer, file, orders, habit, complaints, None)
+    }
+
+    /// Starts one whose gateway has its books in a file.
+    pub(crate) fn start_with(
+        tracer: &[String],
+        file: &Path,
+        orders: (u32, u32),
+        habit: Habit,
+        complaints: &Path,
+        books: Option<&Path>,
+    ) -> Self {
         let me = std::env::current_exe().unwrap();
         let mut command = match tracer.split_first() {
             None => Command::new(&me),
@@ -261,6 +277,7 @@ impl Child {
             .env(FIRST, orders.0.to_string())
             .env(ORDERS, orders.1.to_string())
             .env(HABIT, habit.name())
+            .envs(books.map(|path| (BOOKS, path)))
             .stdout(Stdio::piped())
             .stderr(File::create(complaints).unwrap())
             .spawn()
@@ -275,6 +292,12 @@ impl Child {
             let Some(line) = self.lines.next() else { break };
             told.line(&line.unwrap());
         }
+    }
+
+    /// Listens to the end, whatever it is. Whether it was an orderly one.
+    pub(crate) fn gone(mut self, told: &mut Told) -> bool {
+        self.hear(told, usize::MAX);
+        self.process.wait().unwrap().success()
     }
 
     /// Listens to the end, which is an orderly one.
@@ -321,7 +344,7 @@ fn left(file: &Path, acks: &BTreeMap<String, u64>, about: &str) -> (Vec<String>,
 }
 
 /// Why a program of the system does not do what a test needs; none when it does.
-fn refused(program: &str, args: &[&str]) -> Option<String> {
+pub(crate) fn refused(program: &str, args: &[&str]) -> Option<String> {
     match Command::new(program).args(args).output() {
         Err(why) => Some(format!("{program}: {why}")),
         Ok(out) if out.status.success() => None,

@@ -13,6 +13,7 @@ mod docs;
 mod engine;
 mod examples;
 mod extended;
+mod kills;
 mod names_and_versions;
 // The replay's own tests of how it reads an order book.
 #[allow(dead_code)]

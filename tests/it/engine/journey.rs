@@ -25,7 +25,7 @@ pub(crate) fn delivered(parcel: u32) -> consign::machine::Call {
 }
 
 /// A reviewer claims the case and lets it pass.
-pub(super) async fn approves(shop: &Shop, order: &str, who: &str) {
+pub(crate) async fn approves(shop: &Shop, order: &str, who: &str) {
     shop.asks(order, &agent(who), case::M::command(1, Claim::default())).await;
     let view = shop.order(order).await;
     let Some(case::State::Claimed(s)) = view.state::<case::M>(1) else {
