@@ -516,13 +516,18 @@ impl OrderTask {
                 continue;
             }
             self.inner.counters.interrupted.fetch_add(1, Ordering::Relaxed);
+            let why = "the process ended while it was under way".to_owned();
+            // The call may have gone out before the process ended.
+            let sent = w.sent || w.mode != Mode::Read;
             match w.mode {
-                Mode::Read => self.begin(&w),
-                // The call may have gone out before the process ended.
-                Mode::Repeat => self.begin(&Arc::new(Outstanding { sent: true, ..(*w).clone() })),
-                Mode::Once => {
-                    let answer = EffectAnswer::Unknown("the process ended while it was under way".to_owned());
-                    self.answer(w.id, answer).await;
+                Mode::Once => self.answer(w.id, EffectAnswer::Unknown(why)).await,
+                // A call that ends the process is made no more often than any other: it is counted before it is made.
+                Mode::Read | Mode::Repeat if w.attempt >= self.inner.limits.budget.attempts => {
+                    self.answer(w.id, EffectAnswer::Exhausted { sent, why }).await;
+                }
+                Mode::Read | Mode::Repeat => {
+                    let kind = EventKind::Retry { effect: w.id, not_before: now, sent };
+                    self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
                 }
             }
         }

@@ -89,6 +89,8 @@ struct GatewayBooks {
     /// Keys that are answered with an error until then.
     broken: BTreeMap<String, Timestamp>,
     forgotten: BTreeSet<String>,
+    /// Whether keys mean nothing, as such a provider says.
+    keyless: bool,
     messages: Vec<Delivery>,
     calls: BTreeMap<(String, &'static str), u32>,
     /// Attempts by order and instance.
@@ -149,10 +151,12 @@ impl SandboxGateway {
         self
     }
 
-    /// A gateway that promises this of its keys. At first they are kept for a day.
+    /// A gateway that promises this of its keys. At first they are kept for a day. What it does not promise it does not
+    /// do: without keys, what is sent twice is carried out twice.
     #[must_use]
     pub fn promising(mut self, repeats: Repeats) -> Self {
         self.repeats = repeats;
+        lock(&self.books).keyless = !matches!(repeats, Repeats::Idempotent { .. });
         self
     }
 
@@ -378,7 +382,7 @@ impl GatewayBooks {
 
     /// What was done under a key, while the key is kept.
     fn known(&self, key: &str) -> Option<&Line> {
-        self.done.get(key).filter(|_| !self.forgotten.contains(key))
+        self.done.get(key).filter(|_| !self.keyless && !self.forgotten.contains(key))
     }
 
     /// Whether an attempt is accepted and not carried out yet.
