@@ -105,6 +105,7 @@ pub mod store;
 pub mod journal;
 // The only room with tasks, time and retries.
 pub mod engine;
+mod planted;
 // May look into any room; no room looks into it.
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

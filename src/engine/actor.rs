@@ -25,6 +25,7 @@ use crate::order::Order;
 use crate::pipeline::{
     Decision, Disposition, EffectAnswer, Event, EventKind, Outstanding, Progress, Refused, Unplaced,
 };
+use crate::planted::{Mutant, planted};
 use crate::store::{CommitError, Error as StoreError, Hash, InboxPut, InboxRow, Owner, Stored};
 
 /// How often an input is decided again when others moved the order in between.
@@ -399,7 +400,7 @@ impl OrderTask {
         let desk = desk.ok_or_else(|| DeliverError::UnknownMachine { place: name.to_owned() })?;
         let body = desk.keep(kept).map_err(EngineError::from)?;
         let row = InboxRow { order: self.id.clone(), source, event, received_at: self.inner.env.now(), body };
-        let put = self.inner.store.inbox_put(row).await.map_err(EngineError::from)?;
+        let put = self.inner.inbox_put(row).await.map_err(EngineError::from)?;
         // Also when it is known: the put that made it known may have been answered with an error.
         self.inner.set_waiting(&self.id, true);
         match put {
@@ -426,7 +427,7 @@ impl OrderTask {
     /// Offers what waits in the inbox, in the order in which it happened, until nothing more has its turn.
     async fn take_turns(&mut self) {
         while self.inner.waits(&self.id) {
-            let Ok(rows) = self.inner.store.inbox_take(&self.id).await else {
+            let Ok(rows) = self.inner.inbox_take(&self.id).await else {
                 self.due.wake = true;
                 return;
             };
@@ -449,7 +450,7 @@ impl OrderTask {
                 match self.offer(&k, Some(message)).await {
                     Ok(Some(_)) => {
                         // A second commit: should it be lost, the fact is known to the order and falls away there.
-                        if self.inner.store.inbox_mark(&self.id, &row.source, &row.event).await.is_err() {
+                        if self.inner.inbox_mark(&row).await.is_err() {
                             self.due.wake = true;
                             return;
                         }
@@ -516,6 +517,12 @@ impl OrderTask {
                 continue;
             }
             self.inner.counters.interrupted.fetch_add(1, Ordering::Relaxed);
+            if w.mode == Mode::Once && planted(Mutant::RecoveryInPlace)
+                || w.mode != Mode::Once && planted(Mutant::CountedAfterwards)
+            {
+                self.begin(&w);
+                continue;
+            }
             let why = "the process ended while it was under way".to_owned();
             // The call may have gone out before the process ended.
             let sent = w.sent || w.mode != Mode::Read;
@@ -637,7 +644,7 @@ impl OrderTask {
     fn overtaken(&self, w: &Outstanding, kind: EventKind) -> Option<Event> {
         let EventKind::Answer { answer: EffectAnswer::Done(told), .. } = kind else { return None };
         // What was only asked is out of date by now.
-        if w.mode == Mode::Read {
+        if w.mode == Mode::Read || planted(Mutant::StaleOutcomeDropped) {
             return None;
         }
         let call = self.live.as_ref()?.desk.pipeline().told(w, &told)?;
@@ -690,6 +697,11 @@ impl OrderTask {
         };
         let encoded = desk.encode(head, &decision, owner).map_err(EngineError::from)?;
         let version = encoded.batch.version;
+        let early = if planted(Mutant::EffectBeforeIntent) {
+            self.called_first(desk, encoded.head, &decision, owner).await
+        } else {
+            Vec::new()
+        };
         let store = &self.inner.store;
         let answer = observe::commit(&self.id, version, store.commit(vec![encoded.batch])).await;
         match answer.into_iter().next() {
@@ -697,6 +709,9 @@ impl OrderTask {
             Some(Err(CommitError::Stale { .. } | CommitError::Fenced { .. })) => {
                 self.live = None;
                 return Err(Failed::Contended);
+            }
+            Some(Err(e @ CommitError::Unconfirmed(_))) if planted(Mutant::CommitErrorAsRollback) => {
+                return Err(EngineError::Commit(e).into());
             }
             Some(Err(CommitError::Unconfirmed(why))) => {
                 // The head of the chain is the token: if the order has it, the batch was written. Another worker may
@@ -721,7 +736,29 @@ impl OrderTask {
             None => return Err(Failed::Unconfirmed("the store gave no answer".to_owned())),
         }
         self.committed(desk, encoded.head, decision, owner);
+        self.calls.extend(early.into_iter().map(|called| async { called }.boxed()));
         Ok(())
+    }
+
+    /// Makes the calls of a decision that is not written, where that fault is planted.
+    async fn called_first(
+        &mut self,
+        desk: &Arc<Desk>,
+        head: Hash,
+        decision: &Decision,
+        owner: Option<Owner>,
+    ) -> Vec<Called> {
+        let wanted: Vec<_> = decision.entry.iter().flat_map(|e| e.wanted.iter().cloned()).collect();
+        let progress = decision.progress.clone();
+        let live = Live { desk: desk.clone(), progress, head, owner, armed: None, older: None };
+        let before = self.live.replace(Box::new(live));
+        wanted.iter().for_each(|w| self.begin(w));
+        let mut early = Vec::new();
+        while let Some(called) = self.calls.next().await {
+            early.push(called);
+        }
+        self.live = before;
+        early
     }
 
     fn committed(&mut self, desk: &Arc<Desk>, head: Hash, decision: Decision, owner: Option<Owner>) {
@@ -810,7 +847,12 @@ impl OrderTask {
         }
         self.in_flight.insert(w.id, w.clone());
         let pipeline = live.desk.pipeline().clone();
-        let key = pipeline.op_key(&live.progress, w);
+        let key = if planted(Mutant::RandomKey) {
+            let nth = u32::try_from(self.inner.env.random() >> 32).unwrap_or_default();
+            pipeline.op_key(&live.progress, &Outstanding { nth, ..(**w).clone() })
+        } else {
+            pipeline.op_key(&live.progress, w)
+        };
         let (inner, w, order) = (self.inner.clone(), w.clone(), self.id.clone());
         self.calls.push(Box::pin(async move {
             let mut busy = inner.env.busy();
@@ -865,6 +907,7 @@ impl OrderTask {
         let again = || now.saturating_add(budget.wait(w.attempt, self.inner.env.random()));
         let keyed = matches!(repeats, Some(Repeats::Idempotent { .. }));
         let lost = |why: String| match w.mode {
+            _ if planted(Mutant::TimeoutAsDecline) => Ok(EffectAnswer::Exhausted { sent: false, why }),
             // The same key moves the outside once, so sending it again is safe and is the quickest way to know.
             Mode::Repeat if keyed && more => Err((again(), true)),
             Mode::Repeat if keyed => Ok(EffectAnswer::Exhausted { sent: true, why }),
@@ -918,6 +961,9 @@ fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp) -> Result<(), Str
     }
     let age = now.since(w.since);
     let missing = w.again == Again::Missing;
+    if planted(Mutant::KeyLifetimeIgnored) || missing && planted(Mutant::FirstNotFoundTrusted) {
+        return Ok(());
+    }
     match repeats {
         Repeats::Idempotent { key_ttl } if missing || age < key_ttl => Ok(()),
         Repeats::Idempotent { key_ttl } => {

@@ -19,7 +19,11 @@ use crate::gateway::{AnyHandler, Notice, Notifier};
 use crate::id::OrderKey;
 use crate::journal::Desk;
 use crate::pipeline::Pipeline;
-use crate::store::{Bytes, Hash, Held, Incarnation, PipelineId, Position, Store, Stored};
+use crate::planted::{Mutant, planted};
+use crate::store::{
+    Bytes, Error as StoreError, Hash, Held, InboxPut, InboxRow, Incarnation, PipelineId, Position, Store,
+    Stored,
+};
 
 /// How long a worker's lease runs; it is renewed three times within it.
 const LEASE: Duration = Duration::from_secs(30);
@@ -85,6 +89,8 @@ pub(super) struct Inner {
     timer_bell: Notify,
     waiting: Mutex<BTreeSet<OrderKey>>,
     waiting_count: AtomicUsize,
+    /// Evidence that waits, where a test plants that it is not on the disk.
+    kept: Mutex<Vec<InboxRow>>,
     policies: Mutex<BTreeMap<Hash, Bytes>>,
     idle: Mutex<VecDeque<OrderKey>>,
     inputs: AtomicUsize,
@@ -138,6 +144,7 @@ impl Inner {
             timer_bell: Notify::new(),
             waiting: Mutex::default(),
             waiting_count: AtomicUsize::new(0),
+            kept: Mutex::default(),
             policies: Mutex::default(),
             idle: Mutex::default(),
             inputs: AtomicUsize::new(0),
@@ -426,6 +433,32 @@ impl Inner {
         let current = c.pipeline_version == is.version() && c.fingerprint == is.fingerprint();
         let older = (!current).then_some((c.pipeline_version, c.fingerprint));
         Ok(Live::new(desk, progress, stored.head, stored.owner, older))
+    }
+
+    /// Keeps evidence that comes before its turn.
+    pub(super) async fn inbox_put(&self, row: InboxRow) -> Result<InboxPut, StoreError> {
+        if planted(Mutant::InboxInMemory) {
+            lock(&self.kept).push(row);
+            return Ok(InboxPut::New);
+        }
+        self.store.inbox_put(row).await
+    }
+
+    /// What waits for its turn.
+    pub(super) async fn inbox_take(&self, order: &OrderKey) -> Result<Vec<InboxRow>, StoreError> {
+        if planted(Mutant::InboxInMemory) {
+            return Ok(lock(&self.kept).iter().filter(|row| row.order == *order).cloned().collect());
+        }
+        self.store.inbox_take(order).await
+    }
+
+    /// It had its turn.
+    pub(super) async fn inbox_mark(&self, row: &InboxRow) -> Result<(), StoreError> {
+        if planted(Mutant::InboxInMemory) {
+            lock(&self.kept).retain(|kept| kept != row);
+            return Ok(());
+        }
+        self.store.inbox_mark(&row.order, &row.source, &row.event).await
     }
 
     pub(super) async fn load(&self, id: &OrderKey) -> Result<Option<Live>, EngineError> {

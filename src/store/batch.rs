@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::id::OrderKey;
+use crate::planted::{Mutant, planted};
 
 use super::{Bytes, CommitError, Hash, Owner, Size};
 
@@ -200,6 +201,9 @@ impl Batch {
     ///
     /// [`CommitError::Fenced`] with the ownership held.
     pub fn fence(&self, held: Option<Owner>) -> Result<(), CommitError> {
+        if planted(Mutant::NoEpochCheck) {
+            return Ok(());
+        }
         match (self.owner, held) {
             (Some(mine), Some(found))
                 if mine.epoch < found.epoch || (mine.epoch == found.epoch && mine != found) =>

@@ -12,6 +12,7 @@ mod sandbox;
 mod virtual_env;
 mod wire;
 
+pub use crate::planted::{Mutant, Planted, plant};
 pub use faults::{Fault, FaultPlan};
 pub use payments::{GatewayTotals, SandboxGateway};
 pub use platform::{PlatformTotals, SandboxPlatform};

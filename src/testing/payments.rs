@@ -99,6 +99,8 @@ struct GatewayBooks {
     done: BTreeMap<String, Line>,
     declined: BTreeSet<String>,
     movements: BTreeMap<(String, Key, String), u64>,
+    /// Minor units taken and given back, by order.
+    moved: BTreeMap<String, (i64, i64)>,
     captured: BTreeMap<Channel, i64>,
     refunded: BTreeMap<Channel, i64>,
 }
@@ -209,15 +211,7 @@ impl SandboxGateway {
     /// What it moved for one order: taken and given back, in minor units.
     #[must_use]
     pub fn moved(&self, order: &OrderKey) -> (i64, i64) {
-        let name = order.to_string();
-        let b = lock(&self.books);
-        let sum = |ops: &[&str]| {
-            b.done
-                .values()
-                .filter(|l| l.order == name && ops.contains(&l.op.as_str()))
-                .fold(0, |n: i64, l| n.saturating_add(l.amount.minor()))
-        };
-        (sum(&["charge", "capture"]), sum(&["refund"]))
+        lock(&self.books).moved.get(&order.to_string()).copied().unwrap_or_default()
     }
 
     async fn sleep(&self, ticket: &Ticket, wait: Duration) {
@@ -467,6 +461,9 @@ impl GatewayBooks {
             _ => {}
         }
         if moved {
+            let (taken, back) = self.moved.entry(line.order.clone()).or_default();
+            let side = if line.op == "refund" { back } else { taken };
+            *side = side.saturating_add(line.amount.minor());
             let key = (line.order.clone(), line.instance, line.op.clone());
             let n = self.movements.entry(key).or_default();
             *n = n.saturating_add(1);

@@ -773,9 +773,12 @@ fn a_power_cut_loses_no_acknowledged_order() {
     println!("{times} cuts, {acks} orders acknowledged, none lost");
 }
 
+/// The check above, checked: with `synchronous=NORMAL` in the child's store it notices.
 #[test]
-fn a_power_cut_loses_what_is_acknowledged_before_it_is_flushed() {
+fn mutant_synchronous_normal() {
     let times = if full() { 20 } else { 3 };
+    let Some((_, lost)) = cuts(1, Habit::GivesUp) else { return };
+    assert!(lost.is_empty(), "the switch is off, and {lost:?} are lost");
     let Some((acks, lost)) = cuts(times, Habit::Careless) else { return };
     assert!(
         !lost.is_empty(),

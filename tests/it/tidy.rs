@@ -214,7 +214,7 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     }
 
     let Some((_, may)) = ROOMS.iter().find(|(name, _)| *name == room) else {
-        if path != "lib.rs" {
+        if !["lib.rs", "planted.rs"].contains(&path) {
             fault(1, format!("`{room}` is no room of the house"));
         }
         return all;
@@ -227,6 +227,10 @@ fn faults(path: &str, text: &str) -> Vec<String> {
             let line = line_of(&code, at + "crate::".len() + shift);
             // An exported macro stands at the root, wherever it is written.
             let to = if item.starts_with("extend!") { "machine" } else { first_word(item) };
+            // Faults that tests plant may grow anywhere.
+            if to == "planted" {
+                continue;
+            }
             let known = ROOMS.iter().any(|(name, _)| *name == to);
             if !known {
                 fault(line, format!("`crate::{to}`: import it from its room, not from the root"));

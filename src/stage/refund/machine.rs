@@ -10,6 +10,7 @@ use crate::machine::{
     stay, to, until,
 };
 use crate::money::Money;
+use crate::planted::{Mutant, planted};
 use crate::stage::{data, guesses, plain, quiet, shared};
 
 crate::machine! {
@@ -530,7 +531,8 @@ impl On<AskAgain> for Unknown {
         // Every other time the refund itself goes out again: same key, same body, so it moves money at most once while
         // its key is kept. After that it goes out only where the channel does not have it; the first call may still be
         // on its way, so only the second "not there" is believed.
-        let why = if self.missing < 2 { Again::Keyed } else { Again::Missing };
+        let enough = if planted(Mutant::FirstNotFoundTrusted) { 1 } else { 2 };
+        let why = if self.missing < enough { Again::Keyed } else { Again::Missing };
         let resend = asked.is_multiple_of(2).then_some(why);
         again(&self.back, asked, resend, cx);
         if asked == cx.policy().inquiries {

@@ -75,7 +75,7 @@ async fn refunds(repeats: Repeats, plan: FaultPlan) -> (Shop, Vec<Duration>) {
 
 /// The merchant would have paid twice: the key of the first refund was forgotten when the second went out.
 #[test]
-fn a_refund_of_which_nobody_tells_goes_out_again_only_while_its_key_is_kept() {
+pub(super) fn a_refund_of_which_nobody_tells_goes_out_again_only_while_its_key_is_kept() {
     run(async {
         let key_ttl = Duration::from_millis(HOUR);
         let lost = every(FaultPlan::default(), "refund", 1, Fault::LoseAnswer);

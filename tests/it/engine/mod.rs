@@ -5,6 +5,7 @@ mod carriers;
 mod crash;
 pub(crate) mod journey;
 mod keys;
+mod mutants;
 mod outside;
 mod provider;
 mod random;

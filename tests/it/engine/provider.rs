@@ -56,7 +56,7 @@ async fn release(shop: &Shop) {
 }
 
 #[test]
-fn a_lie_about_money_is_not_booked_and_a_person_hears_of_it() {
+pub(super) fn a_lie_about_money_is_not_booked_and_a_person_hears_of_it() {
     run(async {
         for operation in ["charge", "inquire"] {
             let plan = FaultPlan::default().fault("o-1", 1, operation, 1, Fault::Lie).fault(

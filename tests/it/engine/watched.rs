@@ -41,6 +41,8 @@ pub(crate) struct Watch {
 struct State {
     calls: u64,
     doom: Option<(u64, Doom)>,
+    /// An effect of which every call ends the process.
+    deadly: Option<&'static str>,
     life: Option<Arc<Life>>,
     /// Calls that moved something or might have, by effect and key.
     keys: BTreeMap<(&'static str, String), u32>,
@@ -50,6 +52,11 @@ impl Watch {
     /// Lets the process end at the `nth` call (from 1).
     pub(crate) fn doom_at(&self, nth: u64, doom: Doom) {
         self.state.lock().unwrap().doom = Some((nth, doom));
+    }
+
+    /// Lets every call of an effect end the process.
+    pub(crate) fn deadly(&self, effect: &'static str) {
+        self.state.lock().unwrap().deadly = Some(effect);
     }
 
     /// The life that ends.
@@ -75,7 +82,7 @@ impl Watch {
             }
             s.calls += 1;
             let doom = s.doom.filter(|(nth, _)| *nth == s.calls).map(|(_, doom)| doom);
-            if doom == Some(Doom::Before) {
+            if doom == Some(Doom::Before) || s.deadly == Some(X::NAME) {
                 s.life.as_ref().unwrap().die();
                 return Reply::Unknown("the process has ended".into());
             }

@@ -9,7 +9,7 @@ use super::journey::start;
 use super::support::{Disk, MORNING, SECOND, World, carla, draft, key, packs_itself, run};
 
 #[test]
-fn what_a_worker_did_that_lost_the_order_meanwhile_is_heard_all_the_same() {
+pub(super) fn what_a_worker_did_that_lost_the_order_meanwhile_is_heard_all_the_same() {
     run(async {
         let now = Timestamp::from_millis(MORNING);
         let outside = VirtualEnv::new(now, 1);
