@@ -26,10 +26,22 @@ use crate::pipeline::{
     Decision, Disposition, EffectAnswer, Event, EventKind, Outstanding, Progress, Refused, Unplaced,
 };
 use crate::planted::{Mutant, planted};
-use crate::store::{CommitError, Error as StoreError, Hash, InboxPut, InboxRow, Owner, Stored};
+use crate::store::{CommitError, Entry, Error as StoreError, Hash, InboxPut, InboxRow, Owner, Stored};
 
 /// How often an input is decided again when others moved the order in between.
 const ATTEMPTS: u32 = 5;
+/// The largest record of one input, with what follows from it: 1 MiB.
+pub const MAX_RECORD_BYTES: u64 = 1 << 20;
+
+/// How deep a record may be nested, the record itself counted. Deeper ones could be written, and not read again.
+pub const MAX_DEPTH: usize = 64;
+
+/// How many messages may wait for their turn with one order.
+pub const MAX_WAITING: usize = 256;
+
+/// Characters of an explanation that are kept.
+const MAX_WORDS: usize = 1_000;
+
 /// The code of the hold that parks an order.
 const PARKED: &str = "parked";
 
@@ -399,6 +411,18 @@ impl OrderTask {
         };
         let desk = desk.ok_or_else(|| DeliverError::UnknownMachine { place: name.to_owned() })?;
         let body = desk.keep(kept).map_err(EngineError::from)?;
+        let (bytes, limit) = (u64::try_from(body.len()).unwrap_or(u64::MAX), MAX_RECORD_BYTES);
+        if bytes > limit {
+            return Err(EngineError::TooLarge { order: self.id.clone(), bytes, limit }.into());
+        }
+        if self.inner.waits(&self.id) {
+            let rows = self.inner.inbox_take(&self.id).await.map_err(EngineError::from)?;
+            let known = rows.iter().any(|row| row.source == source && row.event == event);
+            if rows.len() >= MAX_WAITING && !known {
+                let (order, waiting) = (self.id.clone(), rows.len());
+                return Err(DeliverError::TooMany { order, waiting, limit: MAX_WAITING });
+            }
+        }
         let row = InboxRow { order: self.id.clone(), source, event, received_at: self.inner.env.now(), body };
         let put = self.inner.inbox_put(row).await.map_err(EngineError::from)?;
         // Also when it is known: the put that made it known may have been answered with an error.
@@ -572,6 +596,21 @@ impl OrderTask {
 
     /// Steps and commits one input once. `None` when others moved the order in between.
     async fn step(&mut self, event: Event) -> Result<Option<Disposition>, Failed> {
+        if let Some(too_long) = self.too_long() {
+            match event.kind {
+                EventKind::Command { .. } => return Err(too_long.into()),
+                EventKind::Timer { .. } | EventKind::Retry { .. } => {
+                    self.park(&too_long.to_string()).await;
+                    return Err(too_long.into());
+                }
+                // What happened is heard, and so is a person.
+                EventKind::Answer { .. }
+                | EventKind::Evidence { .. }
+                | EventKind::Park { .. }
+                | EventKind::Upgrade { .. }
+                | EventKind::Release { .. } => {}
+            }
+        }
         let now = self.inner.env.now();
         let Some(live) = &self.live else { return Err(Failed::Unknown) };
         let pipeline = live.desk.pipeline().clone();
@@ -628,6 +667,18 @@ impl OrderTask {
         if !failed.transient() {
             if let Failed::Engine(e) = &failed {
                 tracing::error!(order = %self.id, error = %e, "an input was not applied");
+                // An answer that cannot be written down is none, and a person hears of it.
+                if let EventKind::Answer {
+                    effect,
+                    answer: EffectAnswer::Done(_) | EffectAnswer::Declined(_),
+                } = event.kind
+                {
+                    let why = format!("an answer cannot be written down: {e}");
+                    let kind = EventKind::Answer { effect, answer: EffectAnswer::Unknown(why.clone()) };
+                    let applied = Box::pin(self.certainly(Event { kind, ..event })).await;
+                    self.park(&why).await;
+                    return applied;
+                }
             }
         } else if matches!(event.kind, EventKind::Timer { .. }) {
             self.due.wake = true;
@@ -652,11 +703,21 @@ impl OrderTask {
         Some(Event { kind, by: Actor::system(), occurred: None })
     }
 
+    /// Why nothing may be added to the journal that need not be.
+    fn too_long(&self) -> Option<EngineError> {
+        let (entries, limit) = (self.live.as_ref()?.progress.version, self.inner.limits.journal);
+        (entries >= limit).then(|| EngineError::TooLong { order: self.id.clone(), entries, limit })
+    }
+
     async fn park(&mut self, why: &str) {
+        if self.live.as_ref().is_some_and(|l| l.parked()) {
+            return;
+        }
+        let why = clipped(why);
         self.inner.counters.parked.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(order = %self.id, why, "the order is parked");
+        tracing::error!(order = %self.id, %why, "the order is parked");
         let event = Event {
-            kind: EventKind::Park { code: PARKED, detail: why.to_owned() },
+            kind: EventKind::Park { code: PARKED, detail: why },
             by: Actor::system(),
             occurred: None,
         };
@@ -696,6 +757,7 @@ impl OrderTask {
             Some(_) | None => None,
         };
         let encoded = desk.encode(head, &decision, owner).map_err(EngineError::from)?;
+        self.bounded(&encoded.batch.entries)?;
         let version = encoded.batch.version;
         let early = if planted(Mutant::EffectBeforeIntent) {
             self.called_first(desk, encoded.head, &decision, owner).await
@@ -737,6 +799,21 @@ impl OrderTask {
         }
         self.committed(desk, encoded.head, decision, owner);
         self.calls.extend(early.into_iter().map(|called| async { called }.boxed()));
+        Ok(())
+    }
+
+    /// Whether records are small enough to be written, and flat enough to be read again.
+    fn bounded(&self, entries: &[Entry]) -> Result<(), EngineError> {
+        for entry in entries {
+            let bytes = u64::try_from(entry.body.len()).unwrap_or(u64::MAX);
+            if bytes > MAX_RECORD_BYTES {
+                return Err(EngineError::TooLarge { order: self.id.clone(), bytes, limit: MAX_RECORD_BYTES });
+            }
+            let depth = crate::journal::depth(&entry.body);
+            if depth > MAX_DEPTH {
+                return Err(EngineError::TooDeep { order: self.id.clone(), depth, limit: MAX_DEPTH });
+            }
+        }
         Ok(())
     }
 
@@ -921,11 +998,14 @@ impl OrderTask {
                 Err((now.saturating_add(wait.max(Duration::from_millis(1))), false))
             }
             CallEnd::Said(Reply::NotSent(_)) if more => Err((again(), false)),
-            CallEnd::Said(Reply::NotSent(why)) => Ok(EffectAnswer::Exhausted { sent: w.sent, why }),
-            CallEnd::Said(Reply::Unknown(why)) => lost(why),
+            CallEnd::Said(Reply::NotSent(why)) => {
+                Ok(EffectAnswer::Exhausted { sent: w.sent, why: clipped(&why) })
+            }
+            CallEnd::Said(Reply::Unknown(why)) => lost(clipped(&why)),
             CallEnd::Kept(why) => Ok(EffectAnswer::Exhausted { sent: true, why }),
             CallEnd::Late(deadline) => lost(format!("no answer within {} ms", deadline.as_millis())),
             CallEnd::Said(Reply::Contradicted(why)) => {
+                let why = clipped(&why);
                 alarm = Some(format!("the answer to {} is not believed: {why}", w.name));
                 Ok(EffectAnswer::Unknown(why))
             }
@@ -973,6 +1053,11 @@ fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp) -> Result<(), Str
         Repeats::Lookup { .. } => Err("keys mean nothing, and no inquiry has cleared it".to_owned()),
         Repeats::AtMostOnce => Err("it is tried at most once".to_owned()),
     }
+}
+
+/// What an adapter or a panic says in words, as far as it is worth keeping.
+fn clipped(why: &str) -> String {
+    why.chars().take(MAX_WORDS).collect()
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {

@@ -160,6 +160,15 @@ impl EngineBuilder {
         self
     }
 
+    /// How many records the journal of one order may have before it takes no more commands and is parked
+    /// ([`EngineError::TooLong`](super::EngineError::TooLong)). Default 10,000. To let one go on, start an engine with
+    /// more, and release it.
+    #[must_use]
+    pub fn journal(mut self, records: u64) -> Self {
+        self.limits.journal = records;
+        self
+    }
+
     /// How many orders without work are kept in memory. Default 10,000.
     #[must_use]
     pub fn cache(mut self, orders: usize) -> Self {

@@ -91,6 +91,16 @@ pub enum DeliverError {
         /// The name.
         place: String,
     },
+    /// As many messages wait for their turn with this order as may ([`MAX_WAITING`](super::MAX_WAITING)).
+    #[error("{waiting} messages wait for their turn with {order}; {limit} are the most")]
+    TooMany {
+        /// The order.
+        order: OrderKey,
+        /// Those that wait.
+        waiting: usize,
+        /// The most.
+        limit: usize,
+    },
     /// Too much is under way.
     #[error("the engine takes nothing new at the moment")]
     Overloaded,
@@ -126,6 +136,39 @@ pub enum EngineError {
         version: u32,
         /// The fingerprint of its tables.
         fingerprint: u64,
+    },
+    /// What is to be written down about one input, with what follows from it, is larger than
+    /// [`MAX_RECORD_BYTES`](super::MAX_RECORD_BYTES). Nothing was written.
+    #[error("{order} was told {bytes} bytes at once; {limit} are the most")]
+    TooLarge {
+        /// The order.
+        order: OrderKey,
+        /// Bytes of the record.
+        bytes: u64,
+        /// The most.
+        limit: u64,
+    },
+    /// What is to be written down is nested deeper than [`MAX_DEPTH`](super::MAX_DEPTH), and could not be read again.
+    /// Nothing was written.
+    #[error("{order} was told something that is nested {depth} deep; {limit} is the most")]
+    TooDeep {
+        /// The order.
+        order: OrderKey,
+        /// Its depth.
+        depth: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// The order has as many records as it may have (`EngineBuilder::journal`): it takes no command, and is parked as
+    /// soon as a timer or another attempt would add to them. What the outside says is kept.
+    #[error("the journal of {order} has {entries} records; {limit} are the most")]
+    TooLong {
+        /// The order.
+        order: OrderKey,
+        /// Its records.
+        entries: u64,
+        /// The most.
+        limit: u64,
     },
     /// A machine is at fault; the order is parked.
     #[error("{order} is parked: {why}")]

@@ -39,11 +39,12 @@ pub(super) struct Limits {
     pub budget: Budget,
     pub inputs: usize,
     pub cache: usize,
+    pub journal: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { budget: Budget::default(), inputs: 10_000, cache: 10_000 }
+        Self { budget: Budget::default(), inputs: 10_000, cache: 10_000, journal: 10_000 }
     }
 }
 

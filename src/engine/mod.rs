@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 
+pub use actor::{MAX_DEPTH, MAX_RECORD_BYTES, MAX_WAITING};
 pub use builder::EngineBuilder;
 pub use env::{Busy, Env, TokioEnv};
 pub use error::{CommandError, DeliverError, EngineError, PlaceError, StartFault, StartFaults};

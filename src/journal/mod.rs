@@ -20,6 +20,7 @@ mod record;
 
 pub use encode::{Desk, Encoded, index_key};
 pub use fold::{ChainFault, fold, verify};
+pub(crate) use read::depth;
 pub use read::{EntryView, JournalError, Kept, ReadPosting, read_entry};
 
 /// The version of the record format that this library writes.

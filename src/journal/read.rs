@@ -359,3 +359,27 @@ pub fn read_entry(body: &[u8]) -> Result<EntryView, JournalError> {
         holds: raw.h.iter().map(|h| (h.1.to_string(), h.2.to_string())).collect(),
     })
 }
+
+/// How deep a record is nested: an empty one is 1.
+pub(crate) fn depth(body: &[u8]) -> usize {
+    let (mut now, mut most, mut text, mut escaped) = (0_usize, 0, false, false);
+    for byte in body {
+        if escaped {
+            escaped = false;
+        } else if text {
+            escaped = *byte == b'\\';
+            text = *byte != b'"';
+        } else {
+            match byte {
+                b'"' => text = true,
+                b'{' | b'[' => {
+                    now = now.saturating_add(1);
+                    most = most.max(now);
+                }
+                b'}' | b']' => now = now.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+    most
+}

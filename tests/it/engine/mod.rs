@@ -1,6 +1,7 @@
 //! The engine on virtual time: what is placed comes to its end, whatever the store, the channels and the clock do.
 
 mod bad_input;
+mod bounds;
 mod carriers;
 mod crash;
 pub(crate) mod journey;
