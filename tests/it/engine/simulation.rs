@@ -6,7 +6,7 @@
 //! CONSIGN_SEED=4711 cargo test --test it simulation -- --nocapture                  one of them again
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::pin;
@@ -18,8 +18,9 @@ use consign::clock::{Clock as _, Timestamp};
 use consign::engine::{CommandError, Engine, OrderView};
 use consign::gateway::{PaymentGateway as _, Repeats, Ticket};
 use consign::id::{Actor, Key, OrderKey};
-use consign::journal::{read_entry, verify};
+use consign::journal::{EntryView, read_entry, verify};
 use consign::machine::Call;
+use consign::machine::graph::NEW;
 use consign::order::{Draft, DraftTender, Line, Order};
 use consign::pipeline::lifecycle::{RequestReturn, lifecycle};
 use consign::pipeline::{Digital, Mixed, Phase, Physical, Pipeline, digital, mixed, physical};
@@ -80,6 +81,10 @@ struct Simulation {
     acknowledged: Vec<bool>,
     events: u64,
     fired: BTreeMap<&'static str, u64>,
+    /// What the pipelines declare, by their names.
+    tables: Vec<Pipeline>,
+    /// Writes that should not have been taken, of workers that are gone.
+    unfenced: u64,
     log: String,
 }
 
@@ -174,6 +179,8 @@ impl Simulation {
             acknowledged: vec![false; ORDERS],
             events: 0,
             fired: BTreeMap::new(),
+            tables: pipelines(),
+            unfenced: 0,
             log: String::new(),
         };
         for n in 0..count {
@@ -306,7 +313,10 @@ impl Simulation {
     async fn hear(&mut self, n: usize, call: Call) {
         self.events += 1;
         let (event, order) = (format!("m-{}", self.events), format!("o-{n}"));
-        let delivery = told(&order, &event, self.now(), call);
+        // No two messages of one order are of the same instant: one that is applied twice shows.
+        let occurred =
+            Timestamp::from_millis(self.now().millis() - i64::try_from(self.events % 900).unwrap());
+        let delivery = told(&order, &event, occurred, call);
         for _ in 0..3 {
             let at = self.someone();
             let engine = self.workers[at].engine.clone();
@@ -515,6 +525,7 @@ impl Simulation {
             (w.name.clone(), w.life.befell.load(Ordering::SeqCst), w.ahead)
         };
         *self.fired.entry("store").or_default() += befell;
+        self.unfenced += self.workers[n].life.unfenced.load(Ordering::SeqCst);
         self.workers[n].env.settled().await;
         let now = self.now().saturating_add(Duration::from_millis(ahead));
         let mut worker = self.start(name, now).await;
@@ -547,6 +558,7 @@ impl Simulation {
         while self.workers.len() > 1 {
             let mut w = self.workers.pop().expect("more than one");
             *self.fired.entry("store").or_default() += w.life.befell.load(Ordering::SeqCst);
+            self.unfenced += w.life.unfenced.load(Ordering::SeqCst);
             w.life.die();
             w.frozen = None;
             let _ = w.engine.stop(Duration::ZERO).await;
@@ -612,6 +624,24 @@ impl Simulation {
             if back > taken {
                 out.push(format!("I3 {id}: {back} given back of {taken}"));
             }
+            if p.books.refund_due(None) + repaid > booked {
+                out.push(format!("I3 {id}: {repaid} and {} of {booked}", p.books.refund_due(None)));
+            }
+            if let Some(undeclared) = undeclared(&self.tables, &stored.columns.pipeline, &journal) {
+                out.push(format!("I7 {id}: {undeclared}"));
+            }
+            let mut heard = BTreeMap::new();
+            for e in journal.iter().filter(|e| e.kind == "evidence" && e.occurred.is_some()) {
+                let n: &mut u32 = heard.entry((&e.target, &e.input, e.occurred)).or_default();
+                *n += 1;
+                if *n == 2 {
+                    out.push(format!("I10 {id}: {:?} was taken twice", e.input));
+                }
+            }
+            if stored.progress.len() > 60_000 || journal.len() > 2_000 {
+                let (bytes, entries) = (stored.progress.len(), journal.len());
+                out.push(format!("I13 {id}: {bytes} bytes and {entries} records"));
+            }
             if (taken, back) != (booked, repaid) {
                 out.push(format!(
                     "I4 {id}: the gateway has {taken} and {back}, the books {booked} and {repaid}"
@@ -625,6 +655,13 @@ impl Simulation {
             let approvals = journal.iter().filter(|e| e.input.as_ref().is_some_and(|i| i.0 == "Approve"));
             if approvals.clone().any(|e| e.by == carla()) {
                 out.push(format!("I9 {id}: approved by who asked"));
+            }
+            for (case, _) in of(&view, "review").filter(|i| i.1 == "Approved") {
+                let file = view.state::<case::M>(case).unwrap().file();
+                let people: BTreeSet<_> = file.approved_by.iter().collect();
+                if people.len() < usize::try_from(file.approvals_needed).unwrap() {
+                    out.push(format!("I9 {id}: {} of {} approved", people.len(), file.approvals_needed));
+                }
             }
             let waits = p.wanted.iter().any(|w| w.not_before.is_none_or(|at| at < self.now()));
             if waits && p.holds.is_empty() {
@@ -648,11 +685,40 @@ impl Simulation {
         if twice > 0 {
             out.push(format!("I2 {twice} operations were carried out twice"));
         }
+        if self.unfenced + self.workers[0].life.unfenced.load(Ordering::SeqCst) > 0 {
+            out.push("I6 a write of a worker that had lost its order was taken".to_owned());
+        }
         if self.world.stock.duplicate_effects() > 0 {
             out.push("I8 stock was moved twice".to_owned());
         }
         out
     }
+}
+
+/// An instance that came to a state on no way that its table has. What one input sets off in other machines leads them
+/// a few rows on within the same record.
+fn undeclared(tables: &[Pipeline], name: &str, journal: &[EntryView]) -> Option<String> {
+    const ROWS: usize = 6;
+    let graphs = tables.iter().find(|t| t.name() == name)?.graphs();
+    let mut stands: BTreeMap<(&str, Key), u64> = BTreeMap::new();
+    for e in journal {
+        for (place, key, state) in &e.states {
+            let graph = graphs.iter().find(|(name, _)| name == place)?.1;
+            let Some(to) = graph.state(state) else { return Some(format!("{place} has no state {state}")) };
+            let to = 1 << to;
+            let from = stands.insert((place.as_str(), *key), to).unwrap_or(NEW);
+            let mut reached = from;
+            for _ in 0..ROWS {
+                let rows = graph.rows.iter().filter(|row| row.from & reached != 0);
+                reached |= rows.fold(0, |mask, row| mask | row.to);
+            }
+            if from != to && reached & to == 0 {
+                let from = graph.names(from);
+                return Some(format!("{place} {key} came to {state} from {from:?} by {:?}", e.input));
+            }
+        }
+    }
+    None
 }
 
 fn of<'a>(view: &'a OrderView, place: &'a str) -> impl Iterator<Item = (u32, &'static str)> + 'a {
@@ -668,7 +734,7 @@ fn surplus(view: &OrderView) -> i64 {
     of(view, "payment.attempt").map(|(k, _)| captured(k)).sum()
 }
 
-fn handed_over(journal: &[consign::journal::EntryView]) -> BTreeMap<u32, u32> {
+fn handed_over(journal: &[EntryView]) -> BTreeMap<u32, u32> {
     let mut times = BTreeMap::new();
     let out =
         journal.iter().filter(|e| e.input.as_ref().is_some_and(|i| i.0 == "HandOver" || i.0 == "Accepted"));

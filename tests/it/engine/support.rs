@@ -100,6 +100,8 @@ pub(crate) struct Life {
     chance: Mutex<(u64, u64)>,
     /// Troubles that came by chance.
     pub(crate) befell: AtomicU64,
+    /// Batches that were taken from an owner who had lost the order.
+    pub(crate) unfenced: AtomicU64,
     /// While this is held, commits wait.
     pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
     /// How an order reads in this life, where that is not as it was written.
@@ -126,6 +128,7 @@ impl Life {
             blind: AtomicU32::new(0),
             chance: Mutex::new((0, 0)),
             befell: AtomicU64::new(0),
+            unfenced: AtomicU64::new(0),
             gate: Arc::default(),
             full: AtomicBool::new(false),
             reads: Mutex::new(None),
@@ -238,7 +241,19 @@ impl Store for Life {
             };
             let lost = || CommitError::Unconfirmed("the answer of the disk was lost".into());
             let answer = match trouble.map(|t| t.1).or_else(|| self.by_chance()) {
-                None => self.disk.commit(vec![batch]).await.pop().unwrap(),
+                None => {
+                    let (order, mine) = (batch.order.clone(), batch.owner);
+                    let held = match mine {
+                        Some(_) => self.disk.load(&order).await.ok().flatten().and_then(|s| s.owner),
+                        None => None,
+                    };
+                    let answer = self.disk.commit(vec![batch]).await.pop().unwrap();
+                    let late = mine.zip(held).is_some_and(|(mine, held)| {
+                        mine.epoch < held.epoch || mine.epoch == held.epoch && mine != held
+                    });
+                    self.unfenced.fetch_add(u64::from(late && answer.is_ok()), Ordering::SeqCst);
+                    answer
+                }
                 Some(Trouble::Io) => Err(CommitError::Store(Error::Io("no spindle".into()))),
                 Some(Trouble::LostBefore) => {
                     self.blind_for(2);
