@@ -371,15 +371,33 @@ impl InventoryAdapter for SandboxInventory {
     }
 }
 
+/// A line of the carriers' books.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "op")]
+enum LabelLine {
+    Book {
+        tracking: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carrier: Option<String>,
+    },
+    Cancel {
+        tracking: String,
+    },
+    TurnBack {
+        parcel: String,
+    },
+}
+
 #[derive(Debug, Default)]
 struct CarrierBooks {
+    file: LedgerFile,
     /// Carriers by the numbers of their labels.
     booked: BTreeMap<String, Option<String>>,
     cancelled: BTreeSet<String>,
     offers: Vec<Offer>,
     refusing: BTreeSet<String>,
     brings_back: bool,
-    /// Tracking numbers that are wanted back.
+    /// Parcels that are wanted back, by order and instance.
     turned: BTreeSet<String>,
 }
 
@@ -395,7 +413,46 @@ impl Default for SandboxCarrier {
     }
 }
 
+impl CarrierBooks {
+    /// Writes a line before anything is answered; what is so already changes nothing.
+    fn write(&mut self, line: LabelLine) -> io::Result<()> {
+        let known = match &line {
+            LabelLine::Book { tracking, .. } => self.booked.contains_key(tracking),
+            LabelLine::Cancel { tracking } => self.cancelled.contains(tracking),
+            LabelLine::TurnBack { parcel } => self.turned.contains(parcel),
+        };
+        if known {
+            return Ok(());
+        }
+        self.file.append(&line)?;
+        self.enter(line);
+        Ok(())
+    }
+
+    fn enter(&mut self, line: LabelLine) {
+        match line {
+            LabelLine::Book { tracking, carrier } => drop(self.booked.insert(tracking, carrier)),
+            LabelLine::Cancel { tracking } => drop(self.cancelled.insert(tracking)),
+            LabelLine::TurnBack { parcel } => drop(self.turned.insert(parcel)),
+        }
+    }
+}
+
 impl SandboxCarrier {
+    /// Carriers; their books are in a file where a path is given, and in memory otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or holds something else.
+    pub fn open(path: Option<&Path>) -> io::Result<Self> {
+        let (file, lines) = LedgerFile::open::<LabelLine>(path)?;
+        let mut books = CarrierBooks { file, ..CarrierBooks::default() };
+        for line in lines {
+            books.enter(line);
+        }
+        Ok(Self { wire: Wire::new("carriers", books) })
+    }
+
     /// How many labels were booked.
     #[must_use]
     pub fn labels(&self) -> usize {
@@ -464,7 +521,7 @@ impl CarrierAdapter for SandboxCarrier {
         let act = move |b: &mut CarrierBooks| {
             let refuses = book.carrier.as_ref().is_some_and(|carrier| b.refusing.contains(carrier));
             if !refuses {
-                b.booked.insert(label, book.carrier);
+                b.write(LabelLine::Book { tracking: label, carrier: book.carrier })?;
             }
             Ok(!refuses)
         };
@@ -495,7 +552,7 @@ impl CarrierAdapter for SandboxCarrier {
         let act = move |b: &mut CarrierBooks| {
             let known = b.booked.contains_key(&cancel.tracking);
             if known {
-                b.cancelled.insert(cancel.tracking);
+                b.write(LabelLine::Cancel { tracking: cancel.tracking })?;
             }
             Ok(known)
         };
@@ -513,7 +570,7 @@ impl CarrierAdapter for SandboxCarrier {
         let so = self.wire.books().turned.contains(&at);
         let act = move |b: &mut CarrierBooks| {
             if b.brings_back {
-                b.turned.insert(at);
+                b.write(LabelLine::TurnBack { parcel: at })?;
             }
             Ok(b.brings_back)
         };

@@ -5,7 +5,15 @@ use std::fs;
 
 use crate::committed::root;
 
-const PAGES: &[&str] = &["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/shaping.md"];
+const PAGES: &[&str] = &[
+    "README.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/guide.md",
+    "docs/promise.md",
+    "docs/shaping.md",
+    "docs/stages.md",
+];
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
@@ -112,4 +120,38 @@ fn the_names_of_the_glossary_are_names_of_the_code() {
         }
     }
     assert!(names > 40, "{names}");
+}
+
+/// Every test that is said to stand behind a promise is there, and every mutant stands on the page.
+#[test]
+fn the_tests_of_the_promise_are_tests_of_this_crate() {
+    let page = read("docs/promise.md");
+    let file = |path: &str| {
+        let stem = root().join("tests/it").join(path);
+        let candidates = [stem.with_extension("rs"), stem.join("mod.rs")];
+        candidates.iter().find_map(|path| fs::read_to_string(path).ok())
+    };
+    let mutants = read("tests/it/engine/mutants.rs") + &read("tests/it/disk.rs");
+    let (mut found, mut missing) = (0, Vec::new());
+    for name in page.split('`').skip(1).step_by(2) {
+        let there = match name.rsplit_once("::") {
+            None if name.starts_with("mutant_") && name != "mutant_*" => {
+                mutants.contains(&format!("fn {name}()"))
+            }
+            Some((module, test)) if name.starts_with(|c: char| c.is_lowercase()) && !name.contains(' ') => {
+                let Some(text) = file(&module.replace("::", "/")) else { continue };
+                test == "*" || text.contains(&format!("fn {test}("))
+            }
+            _ => continue,
+        };
+        found += 1;
+        if !there {
+            missing.push(name);
+        }
+    }
+    assert!(found > 25 && missing.is_empty(), "{found} found, missing: {missing:?}");
+    let all = mutants.match_indices("fn mutant_").map(|(at, _)| &mutants[at + 3..]);
+    for name in all.map(|text| text.split('(').next().unwrap()) {
+        assert!(page.contains(name), "{name} stands behind no promise");
+    }
 }

@@ -1,12 +1,17 @@
 //! Orders whose carrier is chosen among offers, told in every way.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use consign::clock::Timestamp;
 use consign::pipeline::Physical;
 use consign::stage::dispatch::{CarrierPolicy, ConfirmStop, HandOver, Intercept, OfferBy, Pack, parcel};
+use consign::testing::{Fault, FaultPlan, SandboxCarrier};
 
 use super::journey::{cancel, delivered, start};
-use super::support::{DAY, Disk, HOUR, World, agent, carla, draft};
+use super::support::{
+    DAY, Disk, Folder, HOUR, MINUTE, MORNING, World, agent, carla, draft, packs_itself, run,
+};
 use super::tricky::{End, Step, Story};
 use crate::rows::carriers::offers;
 
@@ -79,4 +84,25 @@ fn s7e_a_parcel_on_its_way_that_is_not_brought_back_is_delivered() {
     let end = packed(world(OfferBy::Cost, |w| w.carrier.bring_back(false)), then);
     assert_eq!((end.phase.as_str(), end.moved), ("completed", (5_000, 0)));
     assert_eq!(end.balances, "psp:card 5000, earned -5000");
+}
+
+#[test]
+fn carriers_keep_their_books_over_a_restart() {
+    let folder = Folder::new("carriers");
+    let open = || Arc::new(SandboxCarrier::open(Some(&folder.file("labels.jsonl"))).unwrap());
+    run(async {
+        let world = World { carrier: open(), ..World::new(Disk::memory(), packs_itself()) };
+        world.carrier.plan(FaultPlan::default().fault("o-1", 1, "book", 1, Fault::LoseAnswer));
+        let shop = world.open(Timestamp::from_millis(MORNING)).await;
+        shop.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
+        shop.asks("o-1", &carla(), start(1)).await;
+        // The label was booked, and nobody heard of it: those who are asked again are other ones, with the same books.
+        assert_eq!(world.carrier.faults().get("lose_answer"), Some(&1));
+        let (world, now) = shop.killed().await;
+        let world = World { carrier: open(), ..world };
+        assert_eq!(world.carrier.labels(), 1, "read back from the file");
+        let shop = world.open(now).await;
+        shop.pass(MINUTE).await;
+        assert_eq!(shop.world.carrier.labels(), 1, "and booked once");
+    });
 }
