@@ -181,6 +181,8 @@ impl Drop for OrderTask {
 struct Due {
     /// A batch may have been written. Effects with higher numbers than this were never begun.
     doubt: Option<u64>,
+    /// Attempts that were put off and are begun, if that was written: their effects, numbers, and whose they are.
+    begun: Vec<(u64, u32, Option<Owner>)>,
     /// The order must be taken over from another process.
     recover: bool,
     /// The order must be woken, or its inbox must be read.
@@ -193,7 +195,7 @@ struct Due {
 
 impl Due {
     fn any(&self) -> bool {
-        self.doubt.is_some() || self.recover || self.wake || !self.inputs.is_empty()
+        self.doubt.is_some() || !self.begun.is_empty() || self.recover || self.wake || !self.inputs.is_empty()
     }
 }
 
@@ -276,6 +278,15 @@ impl OrderTask {
             let wanted = self.live.as_ref().map(|l| l.progress.wanted.clone()).unwrap_or_default();
             for w in wanted.iter().filter(|w| w.id > begun && w.not_before.is_none()) {
                 self.begin(w);
+            }
+        }
+        for (id, attempt, owner) in due.begun {
+            let Some(live) = &self.live else { continue };
+            let made = |w: &&Arc<Outstanding>| w.id == id && w.attempt == attempt && w.not_before.is_none();
+            if live.owner == owner
+                && let Some(w) = live.progress.wanted.iter().find(made).cloned()
+            {
+                self.begin(&w);
             }
         }
         for event in due.inputs {
@@ -533,11 +544,10 @@ impl OrderTask {
             self.due.recover |= failed.transient();
             return;
         }
-        let now = self.inner.env.now();
         let wanted = self.live.as_ref().map(|l| l.progress.wanted.clone()).unwrap_or_default();
         for w in wanted {
-            let put_off = w.not_before.is_some_and(|at| at > now);
-            if put_off || self.in_flight.contains_key(&w.id) {
+            // What is put off has not been made by anybody.
+            if w.not_before.is_some() || self.in_flight.contains_key(&w.id) {
                 continue;
             }
             self.inner.counters.interrupted.fetch_add(1, Ordering::Relaxed);
@@ -557,7 +567,7 @@ impl OrderTask {
                     self.answer(w.id, EffectAnswer::Exhausted { sent, why }).await;
                 }
                 Mode::Read | Mode::Repeat => {
-                    let kind = EventKind::Retry { effect: w.id, not_before: now, sent };
+                    let kind = EventKind::Retry { effect: w.id, not_before: None, sent };
                     self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
                 }
             }
@@ -599,7 +609,7 @@ impl OrderTask {
         if let Some(too_long) = self.too_long() {
             match event.kind {
                 EventKind::Command { .. } => return Err(too_long.into()),
-                EventKind::Timer { .. } | EventKind::Retry { .. } => {
+                EventKind::Timer { .. } | EventKind::Retry { .. } | EventKind::Begin { .. } => {
                     self.park(&too_long.to_string()).await;
                     return Err(too_long.into());
                 }
@@ -649,6 +659,7 @@ impl OrderTask {
             EventKind::Command { .. }
             | EventKind::Evidence { .. }
             | EventKind::Timer { .. }
+            | EventKind::Begin { .. }
             | EventKind::Park { .. }
             | EventKind::Upgrade { .. }
             | EventKind::Release { .. } => None,
@@ -680,7 +691,7 @@ impl OrderTask {
                     return applied;
                 }
             }
-        } else if matches!(event.kind, EventKind::Timer { .. }) {
+        } else if matches!(event.kind, EventKind::Timer { .. } | EventKind::Begin { .. }) {
             self.due.wake = true;
         } else {
             // Its effect counts as under way until then: it must not be begun a second time.
@@ -825,7 +836,8 @@ impl OrderTask {
         decision: &Decision,
         owner: Option<Owner>,
     ) -> Vec<Called> {
-        let wanted: Vec<_> = decision.entry.iter().flat_map(|e| e.wanted.iter().cloned()).collect();
+        let wanted = decision.entry.iter().flat_map(|e| e.wanted.iter().cloned());
+        let wanted: Vec<_> = wanted.filter(|w| w.not_before.is_none()).collect();
         let progress = decision.progress.clone();
         let live = Live { desk: desk.clone(), progress, head, owner, armed: None, older: None };
         let before = self.live.replace(Box::new(live));
@@ -902,13 +914,20 @@ impl OrderTask {
             }
         }
         for w in self.due_calls() {
-            self.begin(&w);
+            let owner = self.live.as_ref().and_then(|l| l.owner);
+            let kind = EventKind::Begin { effect: w.id };
+            if !self.certainly(Event { kind, by: Actor::system(), occurred: None }).await {
+                // Should it be written all the same, it is this worker's to make.
+                self.due.begun.push((w.id, w.attempt, owner));
+                return;
+            }
         }
     }
 
     fn due_calls(&self) -> Vec<Arc<Outstanding>> {
-        let now = self.inner.env.now();
-        let wanted = self.live.iter().flat_map(|live| &live.progress.wanted);
+        let (now, me) = (self.inner.env.now(), self.inner.me);
+        let mine = |live: &&Live| live.owner.is_some_and(|o| o.incarnation == me);
+        let wanted = self.live.as_deref().filter(mine).into_iter().flat_map(|live| &live.progress.wanted);
         let due = |w: &&Arc<Outstanding>| {
             w.not_before.is_some_and(|at| at <= now) && !self.in_flight.contains_key(&w.id)
         };
@@ -1017,7 +1036,7 @@ impl OrderTask {
         match next {
             Ok(answer) => self.answer(w.id, answer).await,
             Err((not_before, sent)) => {
-                let kind = EventKind::Retry { effect: w.id, not_before, sent };
+                let kind = EventKind::Retry { effect: w.id, not_before: Some(not_before), sent };
                 self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
             }
         }

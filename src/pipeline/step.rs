@@ -65,12 +65,18 @@ pub enum EventKind {
         /// The timer, by input index.
         timer: u8,
     },
-    /// An effect was not sent, or may be sent again: the next attempt is put off.
+    /// An attempt that was put off is made now. It is written down first: who finds it put off knows that nobody has
+    /// made it, whatever their clocks say.
+    Begin {
+        /// The effect's number within the order.
+        effect: u64,
+    },
+    /// An effect was not sent, or may be sent again: there is another attempt.
     Retry {
         /// The effect's number within the order.
         effect: u64,
-        /// Until when.
-        not_before: Timestamp,
+        /// Until when it is put off; `None` when it is made at once.
+        not_before: Option<Timestamp>,
         /// Whether this attempt may have reached the outside.
         sent: bool,
     },
@@ -550,8 +556,19 @@ impl Pipeline {
             }
             EventKind::Answer { effect, answer } => self.answer(p, effect, answer, by, now, occurred).map(Ok),
             EventKind::Timer { place, key, timer } => self.timer(p, place, key, timer, by, now).map(Ok),
+            EventKind::Begin { effect } => {
+                let put_off = |w: &Outstanding| w.not_before.is_some();
+                let begun = |w: &Outstanding| Outstanding { not_before: None, ..w.clone() };
+                Ok(Ok(self.attempt(p, effect, put_off, begun, by, now)))
+            }
             EventKind::Retry { effect, not_before, sent } => {
-                Ok(Ok(self.retry(p, effect, not_before, sent, by, now)))
+                let again = |w: &Outstanding| Outstanding {
+                    attempt: w.attempt.saturating_add(1),
+                    sent: w.sent || sent,
+                    not_before,
+                    ..w.clone()
+                };
+                Ok(Ok(self.attempt(p, effect, |_| true, again, by, now)))
             }
             EventKind::Park { code, detail } => {
                 let mut d = Draft::new(p, by, now, None);
@@ -813,26 +830,21 @@ impl Pipeline {
         Ok(self.finish(d, "timer", Disposition::Moved, Some((place, key)), Some(input), |_| {}))
     }
 
-    fn retry(
+    fn attempt(
         &self,
         p: &Progress,
         effect: u64,
-        not_before: Timestamp,
-        sent: bool,
+        applies: impl Fn(&Outstanding) -> bool,
+        next: impl Fn(&Outstanding) -> Outstanding,
         by: Actor,
         now: Timestamp,
     ) -> Decision {
-        let Some(at) = p.wanted.iter().position(|w| w.id == effect) else {
+        let Some(at) = p.wanted.iter().position(|w| w.id == effect && applies(w)) else {
             return Self::unchanged(p, Disposition::Void);
         };
         let mut d = Draft::new(p, by, now, None);
         if let Some(slot) = d.next.wanted.get_mut(at) {
-            let w = Arc::new(Outstanding {
-                attempt: slot.attempt.saturating_add(1),
-                sent: slot.sent || sent,
-                not_before: Some(not_before),
-                ..(**slot).clone()
-            });
+            let w = Arc::new(next(slot));
             *slot = w.clone();
             d.wanted.push(w);
         }

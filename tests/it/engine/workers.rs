@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use consign::clock::Timestamp;
+use consign::gateway::Repeats;
 use consign::testing::{Fault, FaultPlan, SandboxGateway, VirtualEnv};
 
 use super::journey::start;
 use super::support::{Disk, MORNING, SECOND, World, carla, draft, key, packs_itself, run};
+use super::watched::{self, Doom, Watch};
 
 #[test]
 pub(super) fn what_a_worker_did_that_lost_the_order_meanwhile_is_heard_all_the_same() {
@@ -57,5 +59,32 @@ fn a_worker_that_lost_the_order_does_not_make_the_calls_that_it_had_put_off() {
         first.pass(5 * SECOND).await;
         assert_eq!(first.engine.report().calls, calls, "the operation is settled");
         assert_eq!(world.gateway.moved(&key("o-1")), (0, 0));
+    });
+}
+
+/// The customer would have paid twice: who finds an attempt put off took it for one that nobody had made.
+#[test]
+fn an_attempt_that_was_put_off_and_made_by_a_clock_that_was_ahead_is_not_made_again() {
+    run(async {
+        let settle = std::time::Duration::from_millis(90 * SECOND);
+        let gateway = SandboxGateway::open(None).unwrap().promising(Repeats::Lookup { settle });
+        let gateway = gateway.failing(FaultPlan::default().fault("o-1", 1, "charge", 1, Fault::NotSent));
+        let world = World { gateway: Arc::new(gateway), ..World::new(Disk::memory(), packs_itself()) };
+        let watch = Arc::new(Watch::default());
+        let (life, now) = (world.disk.life(), Timestamp::from_millis(MORNING));
+        watch.lives(life.clone());
+        let shop = world.open_as(life, now, watched::wiring(&world, &watch)).await;
+        shop.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
+        shop.asks("o-1", &carla(), start(1)).await;
+        // The second attempt takes the money, and the process ends before it hears of it.
+        watch.doom_at(2, Doom::After);
+        shop.pass(5 * SECOND).await;
+        assert!(shop.life.is_dead() && world.gateway.moved(&key("o-1")) == (5_000, 0));
+        let (world, _) = shop.killed().await;
+        // By the clock of the next one, the second attempt is still put off.
+        let shop = world.open(now).await;
+        shop.pass(60 * SECOND).await;
+        assert_eq!(world.gateway.moved(&key("o-1")), (5_000, 0), "{}", shop.show("o-1").await);
+        assert_eq!(shop.balances("o-1").await, "psp:card 5000, cust -5000", "{}", shop.show("o-1").await);
     });
 }
