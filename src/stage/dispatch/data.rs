@@ -22,6 +22,9 @@ pub struct Trip {
     /// How often stock was asked for: each time is an operation of its own.
     #[serde(default)]
     pub asked: u32,
+    /// How often the warehouse left the last question without an answer.
+    #[serde(default, skip_serializing_if = "none")]
+    pub silent: u32,
     /// The warehouse it leaves from, once that is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warehouse: Option<String>,

@@ -293,7 +293,17 @@ where
     Reserve: EmittedBy<R>,
 {
     let asked = trip.asked.saturating_add(1);
-    set_aside(&Trip { asked, ..trip.clone() }, cx)
+    set_aside(&Trip { asked, silent: 0, ..trip.clone() }, cx)
+}
+/// When a question without an answer is asked again: twice as late each time, so that a warehouse that is away for days
+/// does not fill the journals.
+fn patience<R: Row<M = M>>(trip: &Trip, cx: &Cx<'_, R>) -> Deadline {
+    cx.after_ms(cx.policy().answer_ms.saturating_mul(1 << trip.silent.min(7)))
+}
+impl Trip {
+    fn unanswered(&self) -> Trip {
+        Trip { silent: self.silent.saturating_add(1), ..self.clone() }
+    }
 }
 fn set_aside<R: Goto<Reserving> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
 where
@@ -301,7 +311,7 @@ where
 {
     let (asked, warehouse) = (trip.asked, trip.warehouse.clone());
     cx.want_nth(asked, Reserve { units: trip.units(), asked, warehouse });
-    until(cx.after_ms(cx.policy().answer_ms), Reserving { trip: trip.clone() })
+    until(patience(trip, cx), Reserving { trip: trip.clone() })
 }
 /// Asks what there is and where, before a warehouse is chosen. Each look has a number of its own among the
 /// reservations, since what is looked for may be another thing each time.
@@ -311,8 +321,8 @@ where
 {
     let asked = trip.asked.saturating_add(1);
     cx.want_nth(asked, AskStock { units: trip.units() });
-    let trip = Trip { asked, warehouse: None, ..trip.clone() };
-    until(cx.after_ms(cx.policy().answer_ms), Allocating { trip })
+    let trip = Trip { asked, silent: 0, warehouse: None, ..trip.clone() };
+    until(patience(&trip, cx), Allocating { trip })
 }
 /// Begins to set units aside: at once, or where a warehouse is to be chosen, with a look at what each has.
 fn begin<R: Goto<Allocating> + Goto<Reserving> + Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Next<R>
@@ -578,7 +588,8 @@ impl On<AskStockRefused> for Allocating {
 impl On<AnswerDue> for Allocating {
     fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         cx.want_nth(self.trip.asked, AskStock { units: self.trip.units() });
-        until(cx.after_ms(cx.policy().answer_ms), self.clone())
+        let trip = self.trip.unanswered();
+        until(patience(&trip, cx), Allocating { trip })
     }
 }
 impl On<Replan> for Allocating {
@@ -596,7 +607,7 @@ impl On<Stop> for Allocating {
 }
 impl On<AnswerDue> for Reserving {
     fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        set_aside(&self.trip, cx)
+        set_aside(&self.trip.unanswered(), cx)
     }
 }
 
@@ -604,7 +615,8 @@ fn unreserve<R: Goto<Unreserving> + Row<M = M>>(trip: &Trip, again: bool, cx: &m
 where
     Unreserve: EmittedBy<R>,
 {
-    give_back(Unreserving { trip: trip.clone(), again, back: Vec::new() }, cx)
+    let trip = Trip { silent: 0, ..trip.clone() };
+    give_back(Unreserving { trip, again, back: Vec::new() }, cx)
 }
 fn give_back<R: Goto<Unreserving> + Row<M = M>>(state: Unreserving, cx: &mut Cx<'_, R>) -> Next<R>
 where
@@ -614,7 +626,7 @@ where
     let back = if state.back.is_empty() { &state.trip.load } else { &state.back };
     let warehouse = state.trip.warehouse.clone();
     cx.want_nth(asked, Unreserve { units: units(back), asked, warehouse });
-    until(cx.after_ms(cx.policy().answer_ms), state)
+    until(patience(&state.trip, cx), state)
 }
 
 /// Opened for something else than a group of the document.
@@ -1102,7 +1114,7 @@ impl On<UnreserveRefused> for Unreserving {
 }
 impl On<AnswerDue> for Unreserving {
     fn on(&self, _: &AnswerDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        give_back(self.clone(), cx)
+        give_back(Unreserving { trip: self.trip.unanswered(), ..self.clone() }, cx)
     }
 }
 impl Decide<Intercept> for HandedOver {

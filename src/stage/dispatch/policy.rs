@@ -109,7 +109,8 @@ pub struct DispatchPolicy {
     /// offers, and labels of parcels that are stopped are left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carriers: Option<CarrierPolicy>,
-    /// How long a call may stay unanswered before it is made again under the same key. Default 30 s.
+    /// How long a call may stay unanswered before it is made again under the same key; after that twice as long each
+    /// time, up to 128 times this. Default 30 s.
     pub answer_ms: u64,
     /// How long a reservation is kept while nobody pays. Default 30 minutes.
     pub reserve_ms: u64,

@@ -711,7 +711,11 @@ where
     let ask = Close { channel: what.channel.clone(), reference: what.reference.clone() };
     // What is closed stays closed, however often it is asked for.
     cx.want_again(Again::Harmless, 0, ask);
-    until(cx.after_ms(cx.policy().close_ms), Closing { what: what.clone(), since, refused: false })
+    // As long again as it has been going on: a channel that is away for days does not fill the journal.
+    let so_far = u64::try_from(cx.now().since(since).as_millis()).unwrap_or(u64::MAX);
+    let first = cx.policy().close_ms;
+    let wait = so_far.clamp(first, first.saturating_mul(128));
+    until(cx.after_ms(wait), Closing { what: what.clone(), since, refused: false })
 }
 
 impl On<ActionDue> for RequiresAction {

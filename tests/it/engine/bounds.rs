@@ -345,3 +345,37 @@ fn so_many_messages_wait_with_one_order_and_no_more() {
         assert!(shop.engine.deliver(scan(MAX_WAITING)).await.is_ok());
     });
 }
+
+#[test]
+fn an_outside_that_is_away_for_days_does_not_fill_the_journal() {
+    run(async {
+        let world = World::new(Disk::memory(), packs_itself());
+        let away = || FaultPlan::default().by_chance(1, &[(1_000, Fault::LoseCall)]);
+        let shop = world.open(Timestamp::from_millis(MORNING)).await;
+        for order in ["reserves", "closes"] {
+            shop.place(draft(order, &[5_000], &[("card", 5_000)])).await.unwrap();
+        }
+        shop.world.stock.plan(away());
+        shop.asks("reserves", &carla(), start(1)).await;
+        shop.world.gateway.plan(away());
+        shop.asks("closes", &carla(), start(1)).await;
+        shop.asks("closes", &carla(), super::journey::cancel()).await;
+        let mut before = [0, 0];
+        for days in 1..=4 {
+            shop.pass(DAY).await;
+            for (n, order) in ["reserves", "closes"].into_iter().enumerate() {
+                let records = shop.journal(order).await.len();
+                let more = records - before[n];
+                assert!(more < 400, "{order}: {more} records on day {days}\n{}", shop.show(order).await);
+                before[n] = records;
+            }
+        }
+        assert!(before.iter().all(|records| *records > 20), "and nobody gives up: {before:?}");
+        // It is back, and both go on.
+        shop.world.stock.plan(FaultPlan::default());
+        shop.world.gateway.plan(FaultPlan::default());
+        shop.pass(2 * DAY).await;
+        assert_eq!(shop.phase("reserves").await, "dispatching", "{}", shop.show("reserves").await);
+        assert_eq!(shop.phase("closes").await, "cancelled", "{}", shop.show("closes").await);
+    });
+}
