@@ -129,13 +129,15 @@ async fn run() -> Result<(), String> {
         let bundled = o.data.is_none();
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/replay/sample");
         let folder = o.data.unwrap_or(sample);
+        // The file is open: from here on a run that is killed counts as a start.
+        let run = report::Run::begin(world.runs.as_deref())?;
         let purchases = data::load(&folder).map_err(|e| e.to_string())?;
         if !o.json
             && let Place::File(path) = &place
         {
             eprintln!("store: {}", path.display());
         }
-        let run = report::Run::begin(world.runs.as_deref())?;
+        run.works();
         drive::drive(&world, purchases, &drive::How { bundled, quiet: o.json, faults: o.faults }, &run)
             .await?;
         run.note()?;

@@ -92,7 +92,7 @@ const ACCOUNTS: &[&str] =
 /// One run over a store, in the file of runs beside it: lines of `RUN ELAPSED_MS`. A run that is killed leaves what it
 /// had noted last.
 pub(crate) struct Run {
-    begun: Instant,
+    begun: Cell<Instant>,
     noted: Cell<Duration>,
     file: Option<RefCell<File>>,
     number: u64,
@@ -104,20 +104,25 @@ impl Run {
         let number = runs(path)?.len() as u64 + 1;
         let file = path.map(|path| OpenOptions::new().create(true).append(true).open(path)).transpose();
         let file = file.map_err(|e| e.to_string())?.map(RefCell::new);
-        let run = Self { begun: Instant::now(), noted: Cell::new(Duration::ZERO), file, number };
+        let run = Self { begun: Cell::new(Instant::now()), noted: Cell::new(Duration::ZERO), file, number };
         run.note()?;
         Ok(run)
     }
 
+    /// Its work begins now: the data is read.
+    pub(crate) fn works(&self) {
+        self.begun.set(Instant::now());
+    }
+
     /// Notes how long it has taken so far, now and then.
     pub(crate) fn tick(&self) -> Result<(), String> {
-        let due = self.begun.elapsed() > self.noted.get() + Duration::from_millis(200);
+        let due = self.begun.get().elapsed() > self.noted.get() + Duration::from_millis(200);
         if due { self.note() } else { Ok(()) }
     }
 
     /// Notes how long it has taken so far.
     pub(crate) fn note(&self) -> Result<(), String> {
-        let elapsed = self.begun.elapsed();
+        let elapsed = self.begun.get().elapsed();
         self.noted.set(elapsed);
         let Some(file) = &self.file else {
             LAST_MS.store(elapsed.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
