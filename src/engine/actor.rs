@@ -16,6 +16,7 @@ use super::error::{CommandError, DeliverError, EngineError, PlaceError};
 use super::inner::Inner;
 use super::observe;
 use super::view::{Change, Delivered, Delivery, Done, OrderView, Placed};
+use super::watch::Watch;
 use crate::clock::Timestamp;
 use crate::gateway::{Repeats, Ticket};
 use crate::id::{Actor, OrderKey};
@@ -53,6 +54,10 @@ pub(super) enum Msg {
     Evidence { delivery: Box<Delivery>, reply: oneshot::Sender<Result<Delivered, DeliverError>> },
     Wake,
     Recover,
+    /// The adapter of an effect never let go of the thread of the task that the order had before.
+    Stuck { effect: u64 },
+    /// What a call came to that was made by such a task.
+    Heard(Box<Called>),
 }
 
 impl Msg {
@@ -63,7 +68,7 @@ impl Msg {
                 drop(reply.send(Err(CommandError::Stopped)));
             }
             Msg::Evidence { reply, .. } => drop(reply.send(Err(DeliverError::Stopped))),
-            Msg::Wake | Msg::Recover => {}
+            Msg::Wake | Msg::Recover | Msg::Stuck { .. } | Msg::Heard(_) => {}
         }
     }
 }
@@ -101,7 +106,7 @@ impl Live {
 }
 
 /// The end of an adapter call.
-struct Called {
+pub(super) struct Called {
     wanted: Arc<Outstanding>,
     end: CallEnd,
     repeats: Option<Repeats>,
@@ -164,6 +169,7 @@ struct OrderTask {
     due: Due,
     /// Whether the task has given the order back.
     ended: bool,
+    watch: Arc<Watch>,
 }
 
 impl Drop for OrderTask {
@@ -171,7 +177,7 @@ impl Drop for OrderTask {
     /// input: it is read again, and what was under way goes on from its records.
     fn drop(&mut self) {
         if !self.ended {
-            self.inner.rest(&self.id);
+            self.inner.rest(&self.id, &self.watch);
         }
     }
 }
@@ -200,7 +206,13 @@ impl Due {
 }
 
 /// Runs an order while it has work.
-pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live>>, bell: Arc<Notify>) {
+pub(super) async fn drive(
+    inner: Arc<Inner>,
+    id: OrderKey,
+    live: Option<Box<Live>>,
+    bell: Arc<Notify>,
+    watch: Arc<Watch>,
+) {
     let mut t = OrderTask {
         inner,
         id,
@@ -209,8 +221,12 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
         in_flight: BTreeMap::new(),
         due: Due::default(),
         ended: false,
+        watch,
     };
     loop {
+        if t.watch.is_lost() {
+            return;
+        }
         let batch = t.inner.slot(&t.id, |s| std::mem::take(&mut s.queue)).unwrap_or_default();
         if batch.is_empty() {
             if t.inner.abandoned() {
@@ -231,7 +247,7 @@ pub(super) async fn drive(inner: Arc<Inner>, id: OrderKey, live: Option<Box<Live
                 let live = t.live.take();
                 let id = t.id.clone();
                 // The state goes back before the task ends, so that an input that comes now finds it.
-                match t.inner.rest_or(&id, live) {
+                match t.inner.rest_or(&id, live, &t.watch) {
                     None => {
                         t.ended = true;
                         return;
@@ -334,7 +350,28 @@ impl OrderTask {
                 self.wake().await;
             }
             Msg::Recover => self.recover().await,
+            Msg::Stuck { effect } => self.stuck(effect).await,
+            Msg::Heard(called) => {
+                self.in_flight.entry(called.wanted.id).or_insert_with(|| called.wanted.clone());
+                self.called(*called).await;
+            }
         }
+    }
+
+    /// Goes on with an order whose last task is stuck in an adapter. It is parked first, so that nobody asks that
+    /// adapter again before a person has looked.
+    async fn stuck(&mut self, effect: u64) {
+        if let Err(failed) = self.open().await
+            && !failed.transient()
+        {
+            return;
+        }
+        let wanted = self.live.as_ref().and_then(|l| l.progress.wanted.iter().find(|w| w.id == effect));
+        let name = wanted.map_or("an effect", |w| &*w.name);
+        let why = format!("the adapter of {name} does not let go of its thread");
+        self.park(&why).await;
+        self.answer(effect, EffectAnswer::Unknown(why)).await;
+        self.recover().await;
     }
 
     async fn place(&mut self, desk: Arc<Desk>, order: Order) -> Result<Placed, PlaceError> {
@@ -949,7 +986,8 @@ impl OrderTask {
         } else {
             pipeline.op_key(&live.progress, w)
         };
-        let (inner, w, order) = (self.inner.clone(), w.clone(), self.id.clone());
+        let (inner, w, order, watch) =
+            (self.inner.clone(), w.clone(), self.id.clone(), self.watch.clone());
         self.calls.push(Box::pin(async move {
             let mut busy = inner.env.busy();
             let (Some(wired), Some(value)) = (inner.handlers.get(&*w.name), pipeline.effect_value(&w)) else {
@@ -976,8 +1014,9 @@ impl OrderTask {
             let ticket = Ticket { order, place, instance: w.key, key, attempt: w.attempt, now };
             let deadline = wired.lane.limits.deadline;
             let call = observe::adapter(&w.name, &ticket, wired.handler.call(value, ticket.clone()));
-            let call = AssertUnwindSafe(call).catch_unwind();
-            let (ended, busy) = within_idle(&*inner.env, now.saturating_add(deadline), call, busy).await;
+            let end = now.saturating_add(deadline);
+            let call = watch.over(&*inner.env, w.id, end, AssertUnwindSafe(call).catch_unwind());
+            let (ended, busy) = within_idle(&*inner.env, end, call, busy).await;
             let end = match ended {
                 Some(Ok(reply)) => CallEnd::Said(reply),
                 None => CallEnd::Late(deadline),
@@ -996,6 +1035,11 @@ impl OrderTask {
     }
 
     async fn called(&mut self, called: Called) {
+        if self.watch.is_lost() {
+            // The order has another task by now, which hears of it.
+            self.inner.post(self.id.clone(), Msg::Heard(Box::new(called)));
+            return;
+        }
         let Called { wanted: w, end, repeats, busy } = called;
         let budget = self.inner.limits.budget;
         let now = self.inner.env.now();

@@ -14,6 +14,7 @@ use super::error::EngineError;
 use super::lane::{Budget, Lane};
 use super::observe;
 use super::view::{Change, OrderView, Report, Stopped};
+use super::watch::Watch;
 use crate::clock::Timestamp;
 use crate::gateway::{AnyHandler, Notice, Notifier};
 use crate::id::OrderKey;
@@ -55,6 +56,8 @@ pub(super) struct Slot {
     pub running: bool,
     pub live: Option<Box<Live>>,
     pub bell: Arc<Notify>,
+    /// What its task computes, while it has one.
+    pub watch: Arc<Watch>,
 }
 
 pub(super) struct Queued {
@@ -157,6 +160,8 @@ impl Inner {
         if inner.env.wakes() {
             let weak = Arc::downgrade(&inner);
             inner.env.spawn(Box::pin(tick(weak)));
+            let weak = Arc::downgrade(&inner);
+            inner.env.spawn(Box::pin(beat(weak)));
             let weak = Arc::downgrade(&inner);
             inner.env.spawn(Box::pin(renew(weak)));
         }
@@ -283,13 +288,31 @@ impl Inner {
                 None
             } else {
                 slot.running = true;
-                Some((slot.live.take(), slot.bell.clone()))
+                Some((slot.live.take(), slot.bell.clone(), slot.watch.clone()))
             }
         };
-        if let Some((live, bell)) = start {
+        if let Some((live, bell, watch)) = start {
             self.active.fetch_add(1, Ordering::AcqRel);
             let inner = self.clone();
-            self.env.spawn(Box::pin(actor::drive(inner, id, live, bell)));
+            self.env.spawn(Box::pin(actor::drive(inner, id, live, bell, watch)));
+        }
+    }
+
+    /// Gives the orders of tasks that an adapter never lets go of to tasks of their own, as if the process of the old
+    /// ones had ended.
+    pub(super) fn take_from_stuck(self: &Arc<Self>) {
+        let now = self.env.now();
+        for shard in &self.shards {
+            for (id, slot) in lock(shard).iter_mut().filter(|(_, slot)| slot.running) {
+                let Some(effect) = slot.watch.take(now) else { continue };
+                self.inputs.fetch_add(1, Ordering::Relaxed);
+                slot.queue.push_front(Queued { msg: Msg::Stuck { effect }, busy: self.env.busy() });
+                // The old task is told that the order is not its own any more, if it ever hears again.
+                std::mem::take(&mut slot.bell).notify_one();
+                slot.watch = Arc::default();
+                let (inner, bell, watch) = (self.clone(), slot.bell.clone(), slot.watch.clone());
+                self.env.spawn(Box::pin(actor::drive(inner, id.clone(), None, bell, watch)));
+            }
         }
     }
 
@@ -299,11 +322,17 @@ impl Inner {
 
     /// The task of an order ends: its state stays in memory while there is room. Gives the state back when an input
     /// came in the meantime.
-    pub(super) fn rest_or(&self, id: &OrderKey, live: Option<Box<Live>>) -> Option<Option<Box<Live>>> {
+    pub(super) fn rest_or(
+        &self,
+        id: &OrderKey,
+        live: Option<Box<Live>>,
+        watch: &Arc<Watch>,
+    ) -> Option<Option<Box<Live>>> {
         let kept = {
             let mut shard = lock(self.shard(id));
             match shard.get_mut(id) {
                 None => false,
+                Some(slot) if !Arc::ptr_eq(&slot.watch, watch) => return None,
                 Some(slot) if !slot.queue.is_empty() => return Some(live),
                 Some(slot) => {
                     slot.running = false;
@@ -325,8 +354,14 @@ impl Inner {
     }
 
     /// The task of an order is given up.
-    pub(super) fn rest(&self, id: &OrderKey) {
-        let left = lock(self.shard(id)).remove(id);
+    pub(super) fn rest(&self, id: &OrderKey, watch: &Arc<Watch>) {
+        let left = {
+            let mut shard = lock(self.shard(id));
+            if shard.get(id).is_some_and(|slot| !Arc::ptr_eq(&slot.watch, watch)) {
+                return;
+            }
+            shard.remove(id)
+        };
         self.taken(left.map_or(0, |slot| slot.queue.len()));
         self.ended();
     }
@@ -539,6 +574,22 @@ async fn tick(inner: std::sync::Weak<Inner>) {
         let sleep = engine.env.sleep_until(at);
         let bell = engine.timer_bell.notified();
         futures::future::select(sleep, std::pin::pin!(bell)).await;
+    }
+}
+
+/// Looks around every second, woken by time alone: a task that others ring for may have been put behind the one that an
+/// adapter never lets go of, on the same thread.
+async fn beat(inner: std::sync::Weak<Inner>) {
+    loop {
+        let Some(engine) = inner.upgrade() else { return };
+        if engine.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        engine.take_from_stuck();
+        engine.fire_due();
+        let sleep = engine.env.sleep_until(engine.env.now().saturating_add(Duration::from_secs(1)));
+        drop(engine);
+        sleep.await;
     }
 }
 

@@ -20,6 +20,7 @@ mod lane;
 mod observe;
 mod queue;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;

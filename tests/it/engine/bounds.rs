@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use consign::clock::Timestamp;
 use consign::engine::{
-    CommandError, DeliverError, Delivered, Engine, EngineError, MAX_DEPTH, MAX_RECORD_BYTES, MAX_WAITING,
+    CommandError, DeliverError, Delivered, Engine, EngineError, LaneLimits, MAX_DEPTH, MAX_RECORD_BYTES,
+    MAX_WAITING, OrderView,
 };
 use consign::gateway::{RiskScorer, Ticket};
 use consign::machine::{Answer, Cx, Decide, Effect, Reply, stay};
@@ -25,13 +26,12 @@ use super::journey::{approves, delivered, start};
 use super::support::{
     DAY, Disk, HOUR, MORNING, Pipelines, Shop, World, agent, carla, draft, key, packs_itself, run, told,
 };
+use super::watched::{self, Watch};
 
 // Poison.
 
 /// A scorer that does this to some orders, and answers the others.
-struct Poisoned {
-    spins: AtomicBool,
-}
+struct Poisoned;
 
 #[async_trait]
 impl RiskScorer for Poisoned {
@@ -45,12 +45,6 @@ impl RiskScorer for Poisoned {
             "huge" => Reply::Done(Scored { reasons: vec!["x".repeat(2 << 20)], ..Scored::of(1) }.into()),
             "wordy" => Reply::Unknown("x".repeat(2 << 20)),
             "never" => std::future::pending().await,
-            "spins" => {
-                while self.spins.load(Ordering::Acquire) {
-                    std::hint::spin_loop();
-                }
-                Reply::Done(Scored::of(1).into())
-            }
             _ => Reply::Done(Scored::of(1).into()),
         }
     }
@@ -60,8 +54,7 @@ impl RiskScorer for Poisoned {
 fn a_poisoned_adapter_parks_its_order_while_others_flow() {
     run(async {
         let world = World::new(Disk::memory(), packs_itself());
-        let scorer = Arc::new(Poisoned { spins: AtomicBool::new(false) });
-        let wiring = world.wiring().scorer(scorer);
+        let wiring = world.wiring().scorer(Arc::new(Poisoned));
         let shop = world.open_with(Timestamp::from_millis(MORNING), wiring).await;
         let poisoned = ["panics", "huge", "wordy", "never"];
         let well: Vec<String> = (0..12).map(|n| format!("o-{n}")).collect();
@@ -99,41 +92,78 @@ fn a_poisoned_adapter_parks_its_order_while_others_flow() {
     });
 }
 
-/// A call that does not even let go of its thread costs that thread, and no other order.
+/// What is set is cleared at the end.
+struct Ends([Arc<AtomicBool>; 2]);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|set| set.store(false, Ordering::Release));
+    }
+}
+
+/// Looks every 10 ms, for half a minute, until an order is as it should be.
+async fn until(engine: &Engine, order: &str, is_so: impl Fn(&OrderView) -> bool) -> OrderView {
+    for _ in 0..3_000 {
+        let view = engine.order(&key(order)).await.unwrap().unwrap();
+        if is_so(&view) {
+            return view;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let view = engine.order(&key(order)).await.unwrap().unwrap();
+    panic!("{order} waits: {} {:?} {:?}", view.phase(), view.progress.holds, view.instances())
+}
+
+/// A call that does not even let go of its thread costs that thread; its order is parked, and the others flow. What it
+/// came to is heard when it ends after all.
 #[test]
-fn an_adapter_that_spins_costs_a_thread_and_no_other_order() {
+fn an_adapter_that_spins_parks_its_order_while_others_flow() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
-    let scorer = Arc::new(Poisoned { spins: AtomicBool::new(true) });
-    let flowed = runtime.block_on(async {
-        let world = World::new(Disk::memory(), packs_itself());
-        let store = Arc::new(MemoryStore::new());
-        let engine: Engine = world.wiring().scorer(scorer.clone()).store(store).start().await.unwrap();
-        let well: Vec<String> = (0..10).map(|n| format!("o-{n}")).collect();
-        for order in std::iter::once("spins").chain(well.iter().map(String::as_str)) {
-            engine.place(draft(order, &[5_000], &[("card", 5_000)])).await.unwrap();
-            engine.command(&key(order), carla(), "pay", start(1)).await.unwrap();
-        }
-        let mut left = well;
-        for _ in 0..3_000 {
-            let mut behind = Vec::new();
-            for order in left {
-                let view = engine.order(&key(&order)).await.unwrap().unwrap();
-                if view.phase() != Phase::Dispatching {
-                    behind.push(order);
-                }
+    let (score, charge) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+    // Whatever fails, no thread is left behind.
+    let _ends = Ends([score.clone(), charge.clone()]);
+    runtime.block_on(async {
+        for (effect, spins) in [("review.case/Score", score), ("payment.attempt/Charge", charge)] {
+            let world = World::new(Disk::memory(), packs_itself());
+            let watch = Arc::new(Watch::default());
+            watch.spins(effect, &spins);
+            let soon = LaneLimits { deadline: Duration::from_secs(1), ..LaneLimits::default() };
+            let wiring = watched::wiring(&world, &watch).lane("scorer", soon).lane("payments", soon);
+            let engine: Engine = wiring.store(Arc::new(MemoryStore::new())).start().await.unwrap();
+            let pay = async |order: &str| {
+                engine.place(draft(order, &[5_000], &[("card", 5_000)])).await.unwrap();
+                engine.command(&key(order), carla(), "pay", start(1)).await.unwrap();
+            };
+            pay("spins").await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            watch.spins("none", &spins);
+            for n in 0..10 {
+                pay(&format!("o-{n}")).await;
             }
-            left = behind;
-            if left.is_empty() {
-                break;
+            for n in 0..10 {
+                until(&engine, &format!("o-{n}"), |view| view.phase() == Phase::Dispatching).await;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            let parked = until(&engine, "spins", |view| view.phase() == Phase::OnHold).await.progress.holds;
+            assert!(spins.swap(false, Ordering::AcqRel), "nothing waited for its end");
+            assert!(
+                parked.iter().any(|h| h.code == "parked"
+                    && h.detail == format!("the adapter of {effect} does not let go of its thread")),
+                "{parked:?}"
+            );
+            // The money was taken: it is known, although nobody may go on yet.
+            let taken = |view: &OrderView| view.progress.books.captured(None) == 5_000;
+            until(&engine, "spins", taken).await;
+            for hold in parked {
+                engine.release(&key("spins"), agent("olga"), hold.id).await.unwrap();
+            }
+            // No score, no approval: people decide.
+            let goes_on = if effect == "review.case/Score" { Phase::UnderReview } else { Phase::Dispatching };
+            until(&engine, "spins", |view| view.phase() == goes_on).await;
+            let stopped = engine.stop(Duration::from_secs(10)).await;
+            assert!(stopped.unfinished.is_empty(), "{stopped:?}");
         }
-        scorer.spins.store(false, Ordering::Release);
-        engine.stop(Duration::from_secs(10)).await;
-        left
     });
-    assert!(flowed.is_empty(), "{flowed:?} wait behind an adapter that is not theirs");
 }
 
 // Bounds.

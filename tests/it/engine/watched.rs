@@ -1,6 +1,7 @@
 //! Adapters that are watched: every call is written down, and a process may end just before one or just after it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -44,6 +45,8 @@ struct State {
     /// An effect of which every call ends the process.
     deadly: Option<&'static str>,
     life: Option<Arc<Life>>,
+    /// An effect of which a call, once carried out, keeps its thread for as long as this is set.
+    spins: Option<(&'static str, Arc<AtomicBool>)>,
     /// Calls that moved something or might have, by effect and key.
     keys: BTreeMap<(&'static str, String), u32>,
 }
@@ -57,6 +60,11 @@ impl Watch {
     /// Lets every call of an effect end the process.
     pub(crate) fn deadly(&self, effect: &'static str) {
         self.state.lock().unwrap().deadly = Some(effect);
+    }
+
+    /// Lets a call of an effect, once it is carried out, keep its thread for as long as this is set.
+    pub(crate) fn spins(&self, effect: &'static str, while_set: &Arc<AtomicBool>) {
+        self.state.lock().unwrap().spins = Some((effect, while_set.clone()));
     }
 
     /// The life that ends.
@@ -90,6 +98,10 @@ impl Watch {
             doom
         };
         let answer = call.await;
+        let spins = self.state.lock().unwrap().spins.clone().filter(|(effect, _)| *effect == X::NAME);
+        while spins.as_ref().is_some_and(|(_, set)| set.load(Ordering::Acquire)) {
+            std::hint::spin_loop();
+        }
         if doom == Some(Doom::After) {
             self.state.lock().unwrap().life.as_ref().unwrap().die();
         }
