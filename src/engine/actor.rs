@@ -17,10 +17,11 @@ use super::inner::Inner;
 use super::observe;
 use super::view::{Change, Delivered, Delivery, Done, OrderView, Placed};
 use super::watch::Watch;
+use super::words::{self, Speaker};
 use crate::clock::Timestamp;
 use crate::gateway::{Repeats, Ticket};
 use crate::id::{Actor, OrderKey};
-use crate::journal::{Desk, Kept};
+use crate::journal::{Desk, Encoded, Kept};
 use crate::machine::{Again, Call, Mode, Reply, Told};
 use crate::order::Order;
 use crate::pipeline::{
@@ -40,22 +41,37 @@ pub const MAX_DEPTH: usize = 64;
 /// How many messages may wait for their turn with one order.
 pub const MAX_WAITING: usize = 256;
 
-/// Characters of an explanation that are kept.
-const MAX_WORDS: usize = 1_000;
-
 /// The code of the hold that parks an order.
 const PARKED: &str = "parked";
 
 /// An input of an order.
 pub(super) enum Msg {
-    Place { desk: Arc<Desk>, order: Box<Order>, reply: oneshot::Sender<Result<Placed, PlaceError>> },
-    Command { by: Actor, key: Option<u64>, call: Call, reply: oneshot::Sender<Result<Done, CommandError>> },
-    Release { by: Actor, hold: u32, reply: oneshot::Sender<Result<Done, CommandError>> },
-    Evidence { delivery: Box<Delivery>, reply: oneshot::Sender<Result<Delivered, DeliverError>> },
+    Place {
+        desk: Arc<Desk>,
+        order: Box<Order>,
+        reply: oneshot::Sender<Result<Placed, PlaceError>>,
+    },
+    Command {
+        by: Actor,
+        key: Option<u64>,
+        call: Call,
+        reply: oneshot::Sender<Result<Done, CommandError>>,
+    },
+    Release {
+        by: Actor,
+        hold: u32,
+        reply: oneshot::Sender<Result<Done, CommandError>>,
+    },
+    Evidence {
+        delivery: Box<Delivery>,
+        reply: oneshot::Sender<Result<Delivered, DeliverError>>,
+    },
     Wake,
     Recover,
     /// The adapter of an effect never let go of the thread of the task that the order had before.
-    Stuck { effect: u64 },
+    Stuck {
+        effect: u64,
+    },
     /// What a call came to that was made by such a task.
     Heard(Box<Called>),
 }
@@ -459,6 +475,9 @@ impl OrderTask {
         };
         let desk = desk.ok_or_else(|| DeliverError::UnknownMachine { place: name.to_owned() })?;
         let body = desk.keep(kept).map_err(EngineError::from)?;
+        if words::hold_card_data(&body, Speaker::Outside) {
+            return Err(EngineError::ForbiddenData { order: self.id.clone() }.into());
+        }
         let (bytes, limit) = (u64::try_from(body.len()).unwrap_or(u64::MAX), MAX_RECORD_BYTES);
         if bytes > limit {
             return Err(EngineError::TooLarge { order: self.id.clone(), bytes, limit }.into());
@@ -727,6 +746,9 @@ impl OrderTask {
                     self.park(&why).await;
                     return applied;
                 }
+                if let EventKind::Evidence { .. } = event.kind {
+                    self.park(&format!("an outcome cannot be written down: {e}")).await;
+                }
             }
         } else if matches!(event.kind, EventKind::Timer { .. } | EventKind::Begin { .. }) {
             self.due.wake = true;
@@ -761,7 +783,7 @@ impl OrderTask {
         if self.live.as_ref().is_some_and(|l| l.parked()) {
             return;
         }
-        let why = clipped(why);
+        let why = words::kept(why);
         self.inner.counters.parked.fetch_add(1, Ordering::Relaxed);
         tracing::error!(order = %self.id, %why, "the order is parked");
         let event = Event {
@@ -806,6 +828,7 @@ impl OrderTask {
         };
         let encoded = desk.encode(head, &decision, owner).map_err(EngineError::from)?;
         self.bounded(&encoded.batch.entries)?;
+        self.without_card_data(&decision, &encoded)?;
         let version = encoded.batch.version;
         let early = if planted(Mutant::EffectBeforeIntent) {
             self.called_first(desk, encoded.head, &decision, owner).await
@@ -861,6 +884,22 @@ impl OrderTask {
             if depth > MAX_DEPTH {
                 return Err(EngineError::TooDeep { order: self.id.clone(), depth, limit: MAX_DEPTH });
             }
+        }
+        Ok(())
+    }
+
+    /// Whether what an order is told may be journaled.
+    fn without_card_data(&self, decision: &Decision, encoded: &Encoded) -> Result<(), EngineError> {
+        let by = match decision.entry.as_ref().map(|e| e.kind) {
+            Some("command") => Speaker::Caller,
+            Some("evidence" | "answer") => Speaker::Outside,
+            // What the engine itself says; an order that is placed was looked at when it was parsed.
+            _ => return Ok(()),
+        };
+        let entry = encoded.batch.entries.first();
+        let input = entry.and_then(|e| e.body.get(encoded.input.clone())).unwrap_or_default();
+        if words::hold_card_data(input, by) {
+            return Err(EngineError::ForbiddenData { order: self.id.clone() });
         }
         Ok(())
     }
@@ -986,8 +1025,7 @@ impl OrderTask {
         } else {
             pipeline.op_key(&live.progress, w)
         };
-        let (inner, w, order, watch) =
-            (self.inner.clone(), w.clone(), self.id.clone(), self.watch.clone());
+        let (inner, w, order, watch) = (self.inner.clone(), w.clone(), self.id.clone(), self.watch.clone());
         self.calls.push(Box::pin(async move {
             let mut busy = inner.env.busy();
             let (Some(wired), Some(value)) = (inner.handlers.get(&*w.name), pipeline.effect_value(&w)) else {
@@ -1062,13 +1100,13 @@ impl OrderTask {
             }
             CallEnd::Said(Reply::NotSent(_)) if more => Err((again(), false)),
             CallEnd::Said(Reply::NotSent(why)) => {
-                Ok(EffectAnswer::Exhausted { sent: w.sent, why: clipped(&why) })
+                Ok(EffectAnswer::Exhausted { sent: w.sent, why: words::kept(&why) })
             }
-            CallEnd::Said(Reply::Unknown(why)) => lost(clipped(&why)),
+            CallEnd::Said(Reply::Unknown(why)) => lost(words::kept(&why)),
             CallEnd::Kept(why) => Ok(EffectAnswer::Exhausted { sent: true, why }),
             CallEnd::Late(deadline) => lost(format!("no answer within {} ms", deadline.as_millis())),
             CallEnd::Said(Reply::Contradicted(why)) => {
-                let why = clipped(&why);
+                let why = words::kept(&why);
                 alarm = Some(format!("the answer to {} is not believed: {why}", w.name));
                 Ok(EffectAnswer::Unknown(why))
             }
@@ -1116,11 +1154,6 @@ fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp) -> Result<(), Str
         Repeats::Lookup { .. } => Err("keys mean nothing, and no inquiry has cleared it".to_owned()),
         Repeats::AtMostOnce => Err("it is tried at most once".to_owned()),
     }
-}
-
-/// What an adapter or a panic says in words, as far as it is worth keeping.
-fn clipped(why: &str) -> String {
-    why.chars().take(MAX_WORDS).collect()
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {

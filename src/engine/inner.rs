@@ -15,6 +15,7 @@ use super::lane::{Budget, Lane};
 use super::observe;
 use super::view::{Change, OrderView, Report, Stopped};
 use super::watch::Watch;
+use super::words;
 use crate::clock::Timestamp;
 use crate::gateway::{AnyHandler, Notice, Notifier};
 use crate::id::OrderKey;
@@ -622,19 +623,26 @@ pub(super) fn notify(inner: &Arc<Inner>, notifier: Arc<dyn Notifier>) {
             }
             let mut changes = engine.changes.subscribe();
             let page = engine.store.feed(Position(after), 256).await.unwrap_or_default();
-            let empty = page.is_empty();
+            let (mut rests, mut kept) = (page.is_empty(), false);
             for item in page {
                 let notice = Notice { position: item.position.0, order: item.order, entry: item.entry.body };
                 if let Err(why) = notifier.notify(notice).await {
+                    let why = words::kept(&why);
                     tracing::warn!(%why, "a notice was not taken; it is kept");
+                    (rests, kept) = (true, true);
                     break;
                 }
                 after = item.position.0;
             }
-            if empty {
+            if rests {
                 let wait = engine.env.sleep_until(engine.env.now().saturating_add(Duration::from_secs(1)));
                 drop(engine);
-                futures::future::select(wait, std::pin::pin!(changes.recv())).await;
+                if kept {
+                    // Whatever happens meanwhile, this one comes first.
+                    wait.await;
+                } else {
+                    futures::future::select(wait, std::pin::pin!(changes.recv())).await;
+                }
             }
         }
     }));

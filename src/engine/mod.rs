@@ -21,6 +21,7 @@ mod observe;
 mod queue;
 mod view;
 mod watch;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

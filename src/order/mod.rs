@@ -15,7 +15,7 @@
 
 mod draft;
 mod fault;
-mod forbidden;
+pub(crate) mod forbidden;
 mod parcel;
 mod parse;
 mod share;

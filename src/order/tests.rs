@@ -360,6 +360,32 @@ fn what_only_resembles_a_card_number_is_kept() {
 }
 
 #[test]
+fn a_card_number_is_found_and_struck_out_of_words_however_it_is_written() {
+    for (text, left) in [
+        ("4111111111111111", "[card number]"),
+        ("4111 1111 1111 1111", "[card number]"),
+        ("4111-1111-1111-1111 exp 12/29", "[card number] exp 12/29"),
+        ("card: 4111111111111111.", "card: [card number]."),
+        ("order 12 4111 1111 1111 1111, paid", "order 12 [card number], paid"),
+        ("she said 3782 822463 10005 and 5555  5555  5555  4444", "she said [card number] and [card number]"),
+        ("the number is \u{ff14}111\u{3000}1111 1111 111\u{ff11}!", "the number is [card number]!"),
+        ("\"6011000990139424\"", "\"[card number]\""),
+        ("a Maestro 6304000000000000", "a Maestro [card number]"),
+        // None of these is one.
+        ("ref c4111111111111111 and 4111111111111111c", "ref c4111111111111111 and 4111111111111111c"),
+        ("4111 1111 1111 1112", "4111 1111 1111 1112"),
+        ("4111.1111.1111.1111 is no way to write it", "4111.1111.1111.1111 is no way to write it"),
+        ("4111 1111 / 1111 1111", "4111 1111 / 1111 1111"),
+        ("call +49 30 901820 or +49 30 901821", "call +49 30 901820 or +49 30 901821"),
+        ("scan 00340434161094042557 at 1764261913000", "scan 00340434161094042557 at 1764261913000"),
+        ("", ""),
+    ] {
+        assert_eq!(forbidden::struck(text), left);
+        assert_eq!(forbidden::card_number(text).is_some(), text != left, "{text}");
+    }
+}
+
+#[test]
 fn an_attribute_named_for_card_data_is_refused_whatever_it_holds() {
     for key in ["cvv", "cvc", "cvn", "pan", "pin", "CVV", "Pin", " pan ", "cvv2", "card_cvv", "card-cvc"] {
         let found = refused(|d| {
@@ -696,8 +722,25 @@ proptest! {
         // Exactly one check digit completes a number.
         let complete = (0..10)
             .map(|check| format!("{number}{gap}{check}"))
-            .filter(|text| forbidden::is_card_number(text))
+            .filter(|text| forbidden::card_number(text) == Some(0..text.len()))
             .count();
         prop_assert_eq!(complete, 1);
+    }
+
+    #[test]
+    fn every_card_number_is_found_in_other_words_and_nothing_of_it_is_left(
+        head in 2..=6_u32, digits in proptest::collection::vec(0..10_u32, 11..18), gap in "[ -]?",
+        before in "[a-z][a-z ,.:]{0,12}[ ,.:(]", after in "([ ,.)][a-z ,.]{0,12})?",
+    ) {
+        let number: Vec<char> =
+            [head].iter().chain(&digits).map(|d| char::from_digit(*d, 10).unwrap()).collect();
+        let all = (0..10).map(|check| {
+            let all: Vec<char> = number.iter().copied().chain([char::from_digit(check, 10).unwrap()]).collect();
+            all.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(&gap)
+        });
+        let whole: Vec<String> = all.filter(|n| forbidden::card_number(n) == Some(0..n.len())).collect();
+        prop_assert_eq!(whole.len(), 1);
+        let text = format!("{before}{}{after}", whole[0]);
+        prop_assert_eq!(forbidden::struck(&text), format!("{before}[card number]{after}"));
     }
 }

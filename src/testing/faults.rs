@@ -101,6 +101,7 @@ pub struct FaultPlan {
     planned: BTreeMap<(String, u32, &'static str, u32), Fault>,
     chances: Vec<(u32, Fault)>,
     seed: u64,
+    words: String,
 }
 
 impl FaultPlan {
@@ -138,6 +139,17 @@ impl FaultPlan {
     #[must_use]
     pub fn answers(seed: u64) -> Self {
         Self::default().by_chance(seed, Fault::ANSWERS)
+    }
+
+    /// Lets whatever goes wrong be told with these words: an outside may say anything, also what it must not.
+    #[must_use]
+    pub fn saying(mut self, words: impl Into<String>) -> Self {
+        self.words = words.into();
+        self
+    }
+
+    pub(super) fn words(&self) -> &str {
+        &self.words
     }
 
     pub(super) fn pick(&self, ticket: &Ticket, operation: &'static str, nth: u32) -> Fault {
@@ -180,6 +192,15 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// The same, in more words.
+    pub(super) fn saying(self, words: &str) -> Self {
+        match self {
+            Refusal::NotSent(why) => Refusal::NotSent(why + words),
+            Refusal::Unknown(why) => Refusal::Unknown(why + words),
+            Refusal::Later | Refusal::Declined => self,
+        }
+    }
+
     pub(super) fn reply<D, N>(self, declined: N) -> Reply<D, N> {
         match self {
             Refusal::NotSent(why) => Reply::NotSent(why),

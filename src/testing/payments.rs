@@ -228,6 +228,16 @@ impl SandboxGateway {
         operation: &'static str,
         act: impl FnOnce(&mut GatewayBooks) -> io::Result<T> + Send,
     ) -> Result<(T, Option<u64>), Refusal> {
+        let answer = self.answered(ticket, operation, act).await;
+        answer.map_err(|why| why.saying(lock(&self.books).plan.words()))
+    }
+
+    async fn answered<T: Send>(
+        &self,
+        ticket: &Ticket,
+        operation: &'static str,
+        act: impl FnOnce(&mut GatewayBooks) -> io::Result<T> + Send,
+    ) -> Result<(T, Option<u64>), Refusal> {
         let (fault, roll) = lock(&self.books).befalls(ticket, operation);
         if fault == Fault::Late {
             // After the engine has given up waiting, so that the first inquiries find nothing.
@@ -251,8 +261,9 @@ impl SandboxGateway {
                 return Err(Refusal::Unknown("the server failed".to_owned()));
             }
             Fault::Panic => {
+                let words = b.plan.words().to_owned();
                 drop(b);
-                panic!("the sandbox was told to panic");
+                panic!("the sandbox was told to panic{words}");
             }
             Fault::Pending => {
                 let at = ticket.now.saturating_add(Duration::from_millis(1_000 + roll % 120_000));

@@ -90,6 +90,15 @@ impl<B> Wire<B> {
         act: impl FnOnce(&mut B) -> io::Result<T> + Send + 'static,
         said: impl FnOnce(&T) -> Option<Call>,
     ) -> Result<T, Refusal> {
+        self.answered(operation, act, said).map_err(|why| why.saying(lock(&self.state).plan.words()))
+    }
+
+    fn answered<T>(
+        &self,
+        operation: &Operation<'_>,
+        act: impl FnOnce(&mut B) -> io::Result<T> + Send + 'static,
+        said: impl FnOnce(&T) -> Option<Call>,
+    ) -> Result<T, Refusal> {
         let Operation { ticket, name, so } = *operation;
         let mut s = lock(&self.state);
         s.catch_up(ticket.now);
@@ -123,8 +132,9 @@ impl<B> Wire<B> {
                 return Err(Refusal::Unknown("no answer".to_owned()));
             }
             Fault::Panic => {
+                let words = s.plan.words().to_owned();
                 drop(s);
-                panic!("the sandbox was told to panic");
+                panic!("the sandbox was told to panic{words}");
             }
             _ => {}
         }
