@@ -171,8 +171,8 @@ pub enum EngineError {
         limit: u64,
     },
     /// What the order was told holds a card number or a verification code, and would be journaled for good (PCI DSS
-    /// 4.0.1, requirements 3.3 and 3.5). Nothing was written. Numbers that messages and answers consist of are taken for
-    /// references of the outside, and are kept.
+    /// 4.0.1, requirements 3.3 and 3.5). Nothing was written. Numbers that messages and answers consist of are taken
+    /// for references of the outside, and are kept.
     #[error("{order} was told card data, which is never written down")]
     ForbiddenData {
         /// The order.

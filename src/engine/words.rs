@@ -3,8 +3,7 @@
 //! What an order is told is journaled for good, and goes to whoever reads its journal, its notices and its log. Card
 //! numbers and verification codes must be in none of these (PCI DSS 4.0.1, requirements 3.3 and 3.5).
 
-use std::borrow::Cow;
-
+use crate::journal::texts;
 use crate::order::forbidden::{card_number, is_card_data_key, struck};
 
 /// Characters of an explanation that are kept.
@@ -36,30 +35,6 @@ pub(super) fn hold_card_data(stored: &[u8], by: Speaker) -> bool {
     })
 }
 
-/// The texts of a JSON document, each with whether it names a member of an object.
-fn texts(json: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, bool)> {
-    let mut left = json;
-    std::iter::from_fn(move || {
-        let start = left.iter().position(|b| *b == b'"')?;
-        let text = left.get(start..)?;
-        let mut escaped = false;
-        let inside = text.iter().skip(1).position(|b| {
-            let ends = *b == b'"' && !escaped;
-            escaped = *b == b'\\' && !escaped;
-            ends
-        })?;
-        let (quoted, rest) = text.split_at_checked(inside + 2)?;
-        left = rest;
-        let plain = quoted.get(1..=inside).unwrap_or_default();
-        let text = if plain.contains(&b'\\') {
-            Cow::Owned(serde_json::from_slice(quoted).unwrap_or_default())
-        } else {
-            String::from_utf8_lossy(plain)
-        };
-        Some((text, rest.first() == Some(&b':')))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,23 +50,6 @@ mod tests {
             let kept = kept(&format!("{} {CARD}", "x".repeat(before)));
             assert!(!kept.contains("4111") && kept.len() <= MAX_WORDS, "{kept}");
         }
-    }
-
-    #[test]
-    fn texts_of_a_document_are_all_looked_at() {
-        let json = br#"{"a":["b","say \"c\"",4111111111111111,{"d\\":"e:\"\\"}],"":null,"f" :""}"#;
-        let found: Vec<(String, bool)> = texts(json).map(|(text, name)| (text.into_owned(), name)).collect();
-        let expected = [
-            ("a", true),
-            ("b", false),
-            ("say \"c\"", false),
-            ("d\\", true),
-            ("e:\"\\", false),
-            ("", true),
-            ("f", false),
-            ("", false),
-        ];
-        assert_eq!(found, expected.map(|(text, name)| (text.to_owned(), name)));
     }
 
     #[test]

@@ -17,11 +17,13 @@ mod encode;
 mod fold;
 mod read;
 mod record;
+mod texts;
 
 pub use encode::{Desk, Encoded, index_key};
 pub use fold::{ChainFault, fold, verify};
 pub(crate) use read::depth;
 pub use read::{EntryView, JournalError, Kept, ReadPosting, read_entry};
+pub(crate) use texts::texts;
 
 /// The version of the record format that this library writes.
 pub const FORMAT: u16 = 1;

@@ -708,7 +708,10 @@ impl Simulation {
                 ));
             }
             hears_all_of(&self.heard[1], &*store, id.order.as_str()).await;
-            self.heard[1].hears("view", &format!("{p:?}"));
+            // What a view prints is long; one order of each seed stands for the others.
+            if n as u64 == self.seed % ORDERS as u64 {
+                self.heard[1].hears("view", &format!("{p:?}"));
+            }
             let struck =
                 entries.iter().filter(|e| String::from_utf8_lossy(&e.body).contains("[card number]"));
             *self.fired.entry("card_struck").or_default() += struck.count() as u64;
