@@ -120,7 +120,7 @@ impl SandboxPlatform {
         for line in lines {
             books.enter(&line);
         }
-        Ok(Self { wire: Wire::new("platform", books) })
+        Ok(Self { wire: Wire::open("platform", books, path)? })
     }
 
     /// A platform that looks at services before it runs them, until [`pass`](Self::pass) or [`reject`](Self::reject).

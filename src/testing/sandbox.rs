@@ -88,7 +88,7 @@ impl SandboxInventory {
         for line in lines {
             books.enter(&line);
         }
-        Ok(Self { wire: Wire::new("warehouse", books) })
+        Ok(Self { wire: Wire::open("warehouse", books, path)? })
     }
 
     /// Lets an order find nothing in stock.
@@ -450,7 +450,7 @@ impl SandboxCarrier {
         for line in lines {
             books.enter(line);
         }
-        Ok(Self { wire: Wire::new("carriers", books) })
+        Ok(Self { wire: Wire::open("carriers", books, path)? })
     }
 
     /// How many labels were booked.

@@ -5,10 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::faults::{Fault, FaultPlan, Refusal};
+use super::ledger_file::LedgerFile;
 use super::sandbox::lock;
 use crate::clock::Timestamp;
 use crate::engine::Delivery;
@@ -26,9 +30,18 @@ pub(super) struct Wire<B> {
     state: Mutex<State<B>>,
 }
 
+/// Something that befell a call.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mishap {
+    fault: Fault,
+    key: String,
+}
+
 #[derive(Default)]
 struct State<B> {
     books: B,
+    /// What befell calls, in a file beside the books: it is counted over all starts.
+    mishaps: LedgerFile,
     plan: FaultPlan,
     calls: BTreeMap<(String, Key, &'static str), u32>,
     faults: BTreeMap<&'static str, u64>,
@@ -57,6 +70,18 @@ impl<B> Wire<B> {
         B: Default,
     {
         Self { source, state: Mutex::new(State { books, ..State::default() }) }
+    }
+
+    /// A line to books that are in this file. What befalls calls stands in one beside it.
+    pub(super) fn open(source: &'static str, books: B, path: Option<&Path>) -> io::Result<Self>
+    where
+        B: Default,
+    {
+        let beside = path.map(|p| p.with_extension("mishaps.jsonl"));
+        let (mishaps, before) = LedgerFile::open::<Mishap>(beside.as_deref())?;
+        let mut state = State { books, mishaps, ..State::default() };
+        before.iter().for_each(|mishap| state.count(mishap.fault));
+        Ok(Self { source, state: Mutex::new(state) })
     }
 
     /// The books, at once.
@@ -115,8 +140,9 @@ impl<B> Wire<B> {
             other => other,
         };
         if fault != Fault::None {
-            let n = s.faults.entry(fault.name()).or_default();
-            *n = n.saturating_add(1);
+            // What cannot be noted is not counted by the next start; nothing else depends on it.
+            let _ = s.mishaps.append(&Mishap { fault, key: ticket.key.to_string() });
+            s.count(fault);
         }
         match fault {
             Fault::NotSent => return Err(Refusal::NotSent("the line is down".to_owned())),
@@ -162,6 +188,11 @@ impl<B> Wire<B> {
 }
 
 impl<B> State<B> {
+    fn count(&mut self, fault: Fault) {
+        let n = self.faults.entry(fault.name()).or_default();
+        *n = n.saturating_add(1);
+    }
+
     fn catch_up(&mut self, now: Timestamp) {
         while let Some(((at, _), _)) = self.debts.first_key_value()
             && *at <= now
