@@ -26,22 +26,15 @@ use consign::pipeline::lifecycle::{RequestReturn, lifecycle};
 use consign::pipeline::{Digital, Mixed, Phase, Physical, Pipeline, digital, mixed, physical};
 use consign::stage::activation::{Terminate, service};
 use consign::stage::dispatch::{Accepted, CameBack, ConfirmStop, HandOver, Pack, TurnedBack, parcel};
-use consign::stage::payment::{Charge, DeclineClass, Refused, Start, attempt};
+use consign::stage::payment::{Charge, Start, attempt};
 use consign::stage::refund::{Request, refund};
 use consign::stage::review::{Approve, Claim, Reject, case};
 use consign::testing::{Fault, FaultPlan, SandboxGateway, SandboxPlatform, VirtualEnv};
 
-use super::heard::Heard;
 use super::journey::{cancel, delivered};
-use super::secrets::{BARE, CARD, hears_all_of};
 use super::support::{
     DAY, Disk, HOUR, Life, MINUTE, MORNING, Pipelines, SECOND, World, agent, carla, key, run, told,
 };
-
-/// What no trace and no error may say: a card's number, and what else a host would not like to read in its logs.
-const SECRETS: &[&str] = &[CARD, BARE, TOKEN, MAIL];
-const TOKEN: &str = "tok_5f1b0c";
-const MAIL: &str = "carla@home.example";
 
 const ORDERS: usize = 20;
 const STEPS: usize = 200;
@@ -92,8 +85,6 @@ struct Simulation {
     tables: Vec<Pipeline>,
     /// Writes that should not have been taken, of workers that are gone.
     unfenced: u64,
-    /// Everything that is said, and everything that is kept.
-    heard: [Arc<Heard>; 2],
     log: String,
 }
 
@@ -135,7 +126,6 @@ fn draft(n: usize, seed: u64) -> (Draft, &'static str) {
     for at in 0..services {
         d.lines.push(Line::service(format!("ad-{at}"), 1, price(&mut dice)));
     }
-    d.attributes.insert("mail".into(), MAIL.into());
     d.total_minor = d.lines.iter().map(|l| l.unit_price_minor).sum();
     if dice.roll(3) == 0 {
         d.tenders.push(DraftTender::new("voucher", d.total_minor / 3));
@@ -143,11 +133,6 @@ fn draft(n: usize, seed: u64) -> (Draft, &'static str) {
     let rest = d.total_minor - d.tenders.iter().map(|t| t.amount_minor).sum::<i64>();
     d.tenders.push(DraftTender::new("card", rest));
     (d, pipeline)
-}
-
-/// What an outside should not say.
-fn about_a_card() -> String {
-    format!(" for {CARD}")
 }
 
 impl Simulation {
@@ -161,11 +146,10 @@ impl Simulation {
         let mixed = |pruned: bool| {
             let often = |(n, f): &(u32, Fault)| match f {
                 Fault::PrunedKey => (if pruned { 80 } else { 0 }, *f),
-                Fault::Lie | Fault::Pending => (30, *f),
+                Fault::Lie => (30, *f),
                 _ => (*n, *f),
             };
-            let mix = Fault::MIX.iter().map(often).collect::<Vec<_>>();
-            FaultPlan::default().by_chance(seed, &mix).saying(about_a_card())
+            FaultPlan::default().by_chance(seed, &Fault::MIX.iter().map(often).collect::<Vec<_>>())
         };
         let gateway = if dice.roll(2) == 0 {
             gateway.failing(mixed(false))
@@ -174,17 +158,17 @@ impl Simulation {
             gateway.promising(Repeats::Lookup { settle }).failing(mixed(true))
         };
         let platform = SandboxPlatform::open(None).unwrap();
-        platform.plan(FaultPlan::answers(seed).saying(about_a_card()));
+        platform.plan(FaultPlan::answers(seed));
         let world = World {
             gateway: Arc::new(gateway),
             platform: Arc::new(platform),
             seed,
             ..World::of(Disk::memory(), Pipelines::of(pipelines))
         };
-        world.stock.plan(FaultPlan::answers(seed).saying(about_a_card()));
+        world.stock.plan(FaultPlan::answers(seed));
         // Few parcels need a label.
         let often: Vec<_> = Fault::ANSWERS.iter().map(|(n, fault)| (n * 2, *fault)).collect();
-        world.carrier.plan(FaultPlan::default().by_chance(seed, &often).saying(about_a_card()));
+        world.carrier.plan(FaultPlan::default().by_chance(seed, &often));
         let count = 1 + dice.roll(4);
         let mut s = Self {
             seed,
@@ -197,7 +181,6 @@ impl Simulation {
             fired: BTreeMap::new(),
             tables: pipelines(),
             unfenced: 0,
-            heard: [Heard::new(SECRETS), Heard::new(&[CARD, BARE])],
             log: String::new(),
         };
         for n in 0..count {
@@ -205,21 +188,6 @@ impl Simulation {
             s.workers.push(worker);
         }
         s
-    }
-
-    /// Looks at an answer of the engine, and whether it is that card data is not taken.
-    fn hears<T>(&mut self, answer: &Result<T, impl std::error::Error>) {
-        if let Err(why) = answer {
-            self.heard[0].hears("error", &format!("{why} {why:?}"));
-            if why.to_string().contains("card data") {
-                self.fire("card_refused");
-            }
-        }
-    }
-
-    /// Words of a person, who now and then says too much.
-    fn words(&mut self, text: &str) -> String {
-        if self.dice.roll(6) == 0 { format!("{text}, {CARD}") } else { text.to_owned() }
     }
 
     fn fire(&mut self, what: &'static str) {
@@ -325,9 +293,6 @@ impl Simulation {
         let engine = self.workers[at].engine.clone();
         let first = self.asked(engine.command(order, by.clone(), &once, call.clone())).await;
         self.settled().await;
-        if let Some(answer) = &first {
-            self.hears(answer);
-        }
         let again = match &first {
             None
             | Some(Err(
@@ -340,8 +305,7 @@ impl Simulation {
             // The same key again, at another worker.
             let at = self.someone();
             let engine = self.workers[at].engine.clone();
-            let answer = engine.command(order, by.clone(), &once, call).await;
-            self.hears(&answer);
+            let _ = engine.command(order, by.clone(), &once, call).await;
             self.settled().await;
         }
     }
@@ -353,22 +317,11 @@ impl Simulation {
         let occurred =
             Timestamp::from_millis(self.now().millis() - i64::try_from(self.events % 900).unwrap());
         let delivery = told(&order, &event, occurred, call);
-        if self.dice.roll(20) == 0 {
-            let code = format!("refused for {CARD}");
-            let loose = attempt::M::evidence(1, Refused { class: DeclineClass::Soft, code });
-            let at = self.someone();
-            let answer = self.workers[at].engine.deliver(told(&order, "loose", occurred, loose)).await;
-            self.hears(&answer);
-            self.settled().await;
-        }
         for _ in 0..3 {
             let at = self.someone();
             let engine = self.workers[at].engine.clone();
             let answer = self.asked(engine.deliver(delivery.clone())).await;
             self.settled().await;
-            if let Some(answer) = &answer {
-                self.hears(answer);
-            }
             if matches!(answer, Some(Ok(_))) && self.dice.roll(3) != 0 {
                 break;
             }
@@ -385,21 +338,11 @@ impl Simulation {
     async fn place(&mut self, n: usize) {
         let (draft, pipeline) = draft(n, self.seed);
         let id = key(&draft.id);
-        if self.dice.roll(4) == 0 {
-            let mut noted = draft.clone();
-            noted.attributes.insert("note".into(), format!("paid with {CARD}"));
-            let answer = Order::parse(noted);
-            assert!(answer.is_err(), "seed {}: a card number was taken", self.seed);
-            self.heard[0].hears("error", &format!("{answer:?}"));
-        }
         let order = Order::parse(draft).unwrap();
         let at = self.someone();
         let engine = self.workers[at].engine.clone();
         let answer = self.asked(engine.place_at(id, Some(pipeline), order)).await;
         self.settled().await;
-        if let Some(answer) = &answer {
-            self.hears(answer);
-        }
         if matches!(answer, Some(Ok(_))) {
             self.acknowledged[n] = true;
         }
@@ -438,8 +381,7 @@ impl Simulation {
                 self.command(&id, &by, cancel()).await;
             }
             85..87 => {
-                let reason = self.words("too small");
-                let call = lifecycle::M::command(1, RequestReturn { reason });
+                let call = lifecycle::M::command(1, RequestReturn { reason: "too small".into() });
                 self.command(&id, &carla(), call).await;
             }
             87..91 => {
@@ -462,8 +404,7 @@ impl Simulation {
         let tries = u32::try_from(of(view, "payment.attempt").count()).unwrap();
         let tenders = view.progress.order.tenders().len() as u64;
         let tender = Key(u32::try_from(1 + self.dice.roll(tenders.max(1))).unwrap());
-        let method = if self.dice.roll(16) == 0 { BARE } else { TOKEN }.to_owned();
-        let start = Start { tender, channel: None, method };
+        let start = Start { tender, channel: None, method: String::new() };
         self.command(&key(&format!("o-{n}")), &carla(), attempt::M::command(1 + tries, start)).await;
     }
 
@@ -483,7 +424,7 @@ impl Simulation {
         let Some(case::State::Claimed(s)) = view.state::<case::M>(at) else { return };
         let (token, by) = (s.lease.token, s.lease.actor.clone());
         let call = if self.dice.roll(12) == 0 {
-            case::M::command(at, Reject { token, reason: self.words("the address is a forwarder") })
+            case::M::command(at, Reject { token, reason: "the address is a forwarder".into() })
         } else {
             case::M::command(at, Approve { token })
         };
@@ -518,7 +459,7 @@ impl Simulation {
             channel: s.what.channel.clone(),
             reference: None,
             amount_minor,
-            reason: self.words("as agreed"),
+            reason: "as agreed".into(),
         };
         let id = key(&format!("o-{n}"));
         // Two windows at once: at most one of them may be more than is left.
@@ -532,8 +473,7 @@ impl Simulation {
         for hold in &view.progress.holds {
             let at = self.someone();
             let engine = self.workers[at].engine.clone();
-            let answer = engine.release(&key(&format!("o-{n}")), agent("olga"), hold.id).await;
-            self.hears(&answer);
+            let _ = engine.release(&key(&format!("o-{n}")), agent("olga"), hold.id).await;
             self.settled().await;
         }
     }
@@ -707,14 +647,6 @@ impl Simulation {
                     "I4 {id}: the gateway has {taken} and {back}, the books {booked} and {repaid}"
                 ));
             }
-            hears_all_of(&self.heard[1], &*store, id.order.as_str()).await;
-            // What a view prints is long; one order of each seed stands for the others.
-            if n as u64 == self.seed % ORDERS as u64 {
-                self.heard[1].hears("view", &format!("{p:?}"));
-            }
-            let struck =
-                entries.iter().filter(|e| String::from_utf8_lossy(&e.body).contains("[card number]"));
-            *self.fired.entry("card_struck").or_default() += struck.count() as u64;
             for (parcel, times) in handed_over(&journal) {
                 if times > 1 {
                     out.push(format!("I8 {id}: parcel {parcel} was handed over {times} times"));
@@ -748,12 +680,6 @@ impl Simulation {
                 out.push(format!("I11 {id} idles as {} {:?}", p.phase(), view.instances()));
             }
             let _ = write!(self.log, "{:?}", stored.head);
-        }
-        for heard in &self.heard {
-            out.extend(heard.leaks().into_iter().map(|leak| format!("I12 {leak}")));
-        }
-        if self.heard[0].said() == 0 {
-            out.push("I12 nobody listened".to_owned());
         }
         let twice = self.world.gateway.totals().duplicate_effects;
         if twice > 0 {
@@ -831,19 +757,11 @@ fn waits_for_people(view: &OrderView) -> bool {
 /// A run of one seed: its breaches, what fired, and the hash of its log.
 async fn simulate(seed: u64, planted: bool) -> (Vec<String>, BTreeMap<&'static str, u64>, u64) {
     let mut s = Simulation::begin(seed).await;
-    let _listens = s.heard[0].listens();
     s.run().await;
-    if planted && (seed / 100).is_multiple_of(3) {
+    if planted {
         s.plant().await;
     }
     s.heal().await;
-    match seed / 100 % 3 {
-        // Something is logged that must not be.
-        1 if planted => tracing::info!(target: "consign::engine", card = CARD, "charged"),
-        // A bit of what is stored is another.
-        2 if planted => s.workers[0].life.read_as(|stored| stored.head.0[7] ^= 1),
-        _ => {}
-    }
     let breaches = s.breaches().await;
     for w in &s.workers {
         *s.fired.entry("store").or_default() += w.life.befell.load(Ordering::SeqCst);
@@ -958,8 +876,6 @@ fn every_invariant_holds_under_every_seed() {
             "of_stock",
             "of_carriers",
             "of_platform",
-            "card_refused",
-            "card_struck",
         ];
         for what in names.chain(own) {
             let n = fired.get(what).copied().unwrap_or(0);
