@@ -1,4 +1,4 @@
-//! I12, I24: card numbers get into nothing that is kept or told, whoever says them; and what a host hides stays hidden.
+//! I12, I24: card numbers get into nothing that is kept or told, whoever says them.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ use super::heard::Heard;
 use super::journey::{cancel, start};
 use super::support::{DAY, Disk, HOUR, MORNING, World, agent, carla, draft, key, packs_itself, run, told};
 
-pub(crate) const CARD: &str = "4111 1111 1111 1111";
-pub(crate) const BARE: &str = "4111111111111111";
+const CARD: &str = "4111 1111 1111 1111";
+const BARE: &str = "4111111111111111";
 
 /// Everything of an order that a store or an engine gives out.
-pub(crate) async fn hears_all_of(heard: &Heard, store: &dyn Store, order: &str) {
+async fn hears_all_of(heard: &Heard, store: &dyn Store, order: &str) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if let Some(stored) = store.load(&key(order)).await.unwrap() {
         heard.hears("progress", &text(&stored.progress));
