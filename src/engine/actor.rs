@@ -1,6 +1,7 @@
 //! The task of one order: it alone steps it, one input after the other.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -198,11 +199,22 @@ impl Drop for OrderTask {
     }
 }
 
+/// A batch of which nobody knows whether it was written.
+#[derive(Debug)]
+struct Doubtful {
+    version: u64,
+    head: Hash,
+    /// Whose the order is with it.
+    owner: Option<Owner>,
+    /// The numbers of the effects that it wants for the first time.
+    effects: RangeInclusive<u64>,
+}
+
 /// What an order's task still owes because the store failed.
 #[derive(Debug, Default)]
 struct Due {
-    /// A batch may have been written. Effects with higher numbers than this were never begun.
-    doubt: Option<u64>,
+    /// Batches that may have been written. What they want was never begun.
+    doubtful: Vec<Doubtful>,
     /// Attempts that were put off and are begun, if that was written: their effects, numbers, and whose they are.
     begun: Vec<(u64, u32, Option<Owner>)>,
     /// The order must be taken over from another process.
@@ -217,7 +229,11 @@ struct Due {
 
 impl Due {
     fn any(&self) -> bool {
-        self.doubt.is_some() || !self.begun.is_empty() || self.recover || self.wake || !self.inputs.is_empty()
+        !self.doubtful.is_empty()
+            || !self.begun.is_empty()
+            || self.recover
+            || self.wake
+            || !self.inputs.is_empty()
     }
 }
 
@@ -306,11 +322,8 @@ impl OrderTask {
             return;
         }
         let tries = due.tries.saturating_add(1);
-        if let Some(begun) = due.doubt {
-            let wanted = self.live.as_ref().map(|l| l.progress.wanted.clone()).unwrap_or_default();
-            for w in wanted.iter().filter(|w| w.id > begun && w.not_before.is_none()) {
-                self.begin(w);
-            }
+        for doubtful in due.doubtful {
+            self.look_up(doubtful).await;
         }
         for (id, attempt, owner) in due.begun {
             let Some(live) = &self.live else { continue };
@@ -333,6 +346,29 @@ impl OrderTask {
             self.due.tries = tries;
         }
         drop(busy);
+    }
+
+    /// Begins what a batch wants, if it was written.
+    async fn look_up(&mut self, batch: Doubtful) {
+        let Some(live) = &self.live else { return };
+        let its =
+            |w: &&Arc<Outstanding>| batch.effects.contains(&w.id) && w.attempt == 1 && w.not_before.is_none();
+        let wanted: Vec<_> = live.progress.wanted.iter().filter(its).cloned().collect();
+        if live.owner == batch.owner {
+            wanted.iter().for_each(|w| self.begin(w));
+            return;
+        }
+        // Another has had the order since, and may have decided the same or something else under the same numbers.
+        // Nobody begins what was this worker's; that it was not begun is not certain enough to begin it now.
+        match self.inner.store.journal(&self.id, batch.version, 1).await {
+            Ok(entries) if entries.first().is_some_and(|e| e.hash == batch.head) => {
+                for w in wanted {
+                    self.interrupted(&w, "the store failed before it was sent").await;
+                }
+            }
+            Ok(_) => {}
+            Err(_) => self.due.doubtful.push(batch),
+        }
     }
 
     async fn handle(&mut self, msg: Msg) {
@@ -613,22 +649,27 @@ impl OrderTask {
                 self.begin(&w);
                 continue;
             }
-            let why = "the process ended while it was under way".to_owned();
-            // The call may have gone out before the process ended.
-            let sent = w.sent || w.mode != Mode::Read;
-            match w.mode {
-                Mode::Once => self.answer(w.id, EffectAnswer::Unknown(why)).await,
-                // A call that ends the process is made no more often than any other: it is counted before it is made.
-                Mode::Read | Mode::Repeat if w.attempt >= self.inner.limits.budget.attempts => {
-                    self.answer(w.id, EffectAnswer::Exhausted { sent, why }).await;
-                }
-                Mode::Read | Mode::Repeat => {
-                    let kind = EventKind::Retry { effect: w.id, not_before: None, sent };
-                    self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
-                }
-            }
+            self.interrupted(&w, "the process ended while it was under way").await;
         }
         self.wake().await;
+    }
+
+    /// A call that this worker does not make, and of which nobody else may tell.
+    async fn interrupted(&mut self, w: &Outstanding, why: &str) {
+        let why = why.to_owned();
+        // The call may have gone out before the process ended.
+        let sent = w.sent || w.mode != Mode::Read;
+        match w.mode {
+            Mode::Once => self.answer(w.id, EffectAnswer::Unknown(why)).await,
+            // A call that ends the process is made no more often than any other: it is counted before it is made.
+            Mode::Read | Mode::Repeat if w.attempt >= self.inner.limits.budget.attempts => {
+                self.answer(w.id, EffectAnswer::Exhausted { sent, why }).await;
+            }
+            Mode::Read | Mode::Repeat => {
+                let kind = EventKind::Retry { effect: w.id, not_before: None, sent };
+                self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
+            }
+        }
     }
 
     async fn open(&mut self) -> Result<(), Failed> {
@@ -858,9 +899,10 @@ impl OrderTask {
                         .as_ref()
                         .filter(|e| !e.upgraded)
                         .map_or(0, |e| e.wanted.iter().filter(|w| w.attempt == 1).count());
-                    let begun =
-                        decision.progress.effects.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
-                    self.due.doubt = Some(self.due.doubt.map_or(begun, |b| b.min(begun)));
+                    let last = decision.progress.effects;
+                    let first = last.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
+                    let effects = first.saturating_add(1)..=last;
+                    self.due.doubtful.push(Doubtful { version, head: encoded.head, owner, effects });
                     self.live = None;
                     return Err(Failed::Unconfirmed(why));
                 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use consign::clock::Timestamp;
+use consign::engine::CommandError;
 use consign::gateway::Repeats;
+use consign::id::Key;
+use consign::stage::refund::{Request, refund};
 use consign::testing::{Fault, FaultPlan, SandboxGateway, VirtualEnv};
 
 use super::journey::start;
-use super::support::{Disk, MORNING, SECOND, World, carla, draft, key, packs_itself, run};
+use super::support::{Disk, MORNING, SECOND, Trouble, World, agent, carla, draft, key, packs_itself, run};
 use super::watched::{self, Doom, Watch};
 
 #[test]
@@ -86,5 +89,49 @@ fn an_attempt_that_was_put_off_and_made_by_a_clock_that_was_ahead_is_not_made_ag
         shop.pass(60 * SECOND).await;
         assert_eq!(world.gateway.moved(&key("o-1")), (5_000, 0), "{}", shop.show("o-1").await);
         assert_eq!(shop.balances("o-1").await, "psp:card 5000, cust -5000", "{}", shop.show("o-1").await);
+    });
+}
+
+/// The customer would have had a refund twice: who could not tell whether a record of its own was written took what
+/// another had begun meanwhile for its own.
+#[test]
+fn a_worker_in_doubt_about_a_record_does_not_make_the_calls_of_another() {
+    run(async {
+        let now = Timestamp::from_millis(MORNING);
+        let outside = VirtualEnv::new(now, 1);
+        let settle = std::time::Duration::from_millis(90 * SECOND);
+        let gateway = SandboxGateway::open(None).unwrap().promising(Repeats::Lookup { settle });
+        let slow = FaultPlan::default().fault("o-1", 1, "refund", 1, Fault::Slow);
+        let gateway = gateway.in_time(Arc::new(outside.clone())).failing(slow);
+        let world = World { gateway: Arc::new(gateway), ..World::new(Disk::memory(), packs_itself()) };
+        let first = world.open_as(world.disk.life(), now, world.wiring().worker("first")).await;
+        let second = world.open_as(world.disk.life(), now, world.wiring().worker("second")).await;
+        first.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
+        first.asks("o-1", &carla(), start(1)).await;
+        let gives_back = |k: u32, amount_minor| {
+            let (attempt, channel) = (Key(1), "card".parse().unwrap());
+            let reason = "as agreed".to_owned();
+            refund::M::command(k, Request { attempt, channel, reference: None, amount_minor, reason })
+        };
+        // Nothing is written, and the first worker cannot tell.
+        first.life.fail_at(first.life.commits() + 1, Trouble::LostBefore);
+        let order = key("o-1");
+        let answer = first.engine.command(&order, agent("sue"), "refund", gives_back(1, 1_000)).await;
+        assert!(matches!(answer, Err(CommandError::Unconfirmed(_))), "{answer:?}");
+        // The same is asked of the second one, whose call takes its time.
+        second.asks("o-1", &agent("sue"), gives_back(1, 1_000)).await;
+        // Before the first one can look, it is asked for something else, and has the order again.
+        while first.engine.order(&order).await.is_err() {}
+        first.asks("o-1", &agent("sue"), gives_back(2, 500)).await;
+        assert_eq!(world.gateway.moved(&order), (5_000, 500));
+        first.pass(SECOND).await;
+        assert_eq!(world.gateway.moved(&order), (5_000, 500), "the second worker's call is under way");
+        outside.set(now.saturating_add(std::time::Duration::from_millis(6 * SECOND)));
+        outside.settled().await;
+        first.settled().await;
+        second.settled().await;
+        assert_eq!(world.gateway.moved(&order), (5_000, 1_500));
+        let held = first.life.load_raw("o-1").await;
+        assert_eq!(held.columns.refunded_minor, 1_500, "{}", first.show("o-1").await);
     });
 }
