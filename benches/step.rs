@@ -85,6 +85,7 @@ fn typed(length: Length) -> f64 {
     let world = World {
         now: at(2),
         occurred: at(2),
+        asked: at(2),
         by: &by,
         order: &order,
         books: &books,

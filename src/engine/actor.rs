@@ -1145,7 +1145,7 @@ impl OrderTask {
                 Ok(EffectAnswer::Exhausted { sent: w.sent, why: words::kept(&why) })
             }
             CallEnd::Said(Reply::Unknown(why)) => lost(words::kept(&why)),
-            CallEnd::Kept(why) => Ok(EffectAnswer::Exhausted { sent: true, why }),
+            CallEnd::Kept(why) => Ok(EffectAnswer::Kept(why)),
             CallEnd::Late(deadline) => lost(format!("no answer within {} ms", deadline.as_millis())),
             CallEnd::Said(Reply::Contradicted(why)) => {
                 let why = words::kept(&why);
@@ -1183,16 +1183,21 @@ fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp) -> Result<(), Str
         return Ok(());
     }
     let age = now.since(w.since);
-    let missing = w.again == Again::Missing;
-    if planted(Mutant::KeyLifetimeIgnored) || missing && planted(Mutant::FirstNotFoundTrusted) {
+    let missing = match w.again {
+        Again::Missing(asked) => Some(asked),
+        Again::Keyed | Again::Harmless => None,
+    };
+    if planted(Mutant::KeyLifetimeIgnored) || missing.is_some() && planted(Mutant::FirstNotFoundTrusted) {
         return Ok(());
     }
+    // An inquiry that was made before the last call had settled says nothing of it.
+    let settled = |settle| missing >= Some(w.doubted.unwrap_or(now).saturating_add(settle));
     match repeats {
-        Repeats::Idempotent { key_ttl } if missing || age < key_ttl => Ok(()),
+        Repeats::Idempotent { key_ttl } if age < key_ttl || settled(Duration::ZERO) => Ok(()),
         Repeats::Idempotent { key_ttl } => {
             Err(format!("its key is kept for {} s, and is {} s old", key_ttl.as_secs(), age.as_secs()))
         }
-        Repeats::Lookup { settle } if missing && age >= settle => Ok(()),
+        Repeats::Lookup { settle } if settled(settle) => Ok(()),
         Repeats::Lookup { .. } => Err("keys mean nothing, and no inquiry has cleared it".to_owned()),
         Repeats::AtMostOnce => Err("it is tried at most once".to_owned()),
     }

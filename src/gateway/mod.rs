@@ -65,7 +65,7 @@ pub enum Repeats {
         key_ttl: Duration,
     },
     /// Keys mean nothing, and an inquiry finds what happened once it has had time to settle. An operation is sent again
-    /// only after that, when inquiries say that it is not there.
+    /// only when inquiries made after that say that it is not there.
     Lookup {
         /// How long a call may be invisible to an inquiry.
         settle: Duration,

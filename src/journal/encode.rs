@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::FORMAT;
 use super::read::JournalError;
+use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::ledger::{Posting, Source};
 use crate::machine::{CodecError, Instance};
@@ -148,20 +149,25 @@ impl Json {
         let (name, _) = pipeline.placed(w.place);
         self.raw("[").int(w.id.into()).raw(",").text(name).raw(",").int(w.key.0.into());
         self.raw(",").int(w.nth.into()).raw(",").int(w.attempt.into()).raw(",");
-        self.raw(if w.sent { "true," } else { "false," });
-        match w.not_before {
-            Some(at) => self.int(at.millis().into()),
-            None => self.raw("null"),
-        };
-        self.raw(",").int(w.since.millis().into()).raw(",").int(w.again.code().into());
-        self.raw(",").raw(&w.saved).raw("]");
+        self.raw(if w.sent { "true" } else { "false" }).instant(w.not_before);
+        let (again, asked) = w.again.code();
+        self.instant(Some(w.wanted_at)).instant(Some(w.since)).instant(w.doubted);
+        self.raw(",").int(again.into()).instant(asked).raw(",").raw(&w.saved).raw("]");
+    }
+
+    /// One more of a list.
+    fn instant(&mut self, at: Option<Timestamp>) -> &mut Self {
+        match at {
+            Some(at) => self.raw(",").int(at.millis().into()),
+            None => self.raw(",null"),
+        }
     }
 
     fn doubt(&mut self, pipeline: &Pipeline, d: &Doubt) {
         let (name, graph) = pipeline.placed(d.place);
         let effect = graph.effects.get(usize::from(d.effect)).map_or("?", |spec| spec.name);
         self.raw("[").text(name).raw(",").int(d.key.0.into()).raw(",").text(effect);
-        self.raw(",").int(d.nth.into()).raw(",").int(d.since.millis().into()).raw("]");
+        self.raw(",").int(d.nth.into()).instant(Some(d.since)).instant(Some(d.last)).raw("]");
     }
 }
 

@@ -26,8 +26,8 @@ pub(super) struct RawPosting<'a>(
     pub i64,
 );
 
-/// An effect wanted: id, placement, key, number, attempt, sent, not before, first wanted at, why it may be sent again,
-/// name, version, data.
+/// An effect wanted: id, placement, key, number, attempt, sent, not before, wanted at, first wanted at, given up at,
+/// why it may be sent again, when the outside was asked, name, version, data.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct RawWanted<'a>(
     pub u64,
@@ -38,19 +38,23 @@ pub(super) struct RawWanted<'a>(
     pub bool,
     pub Option<i64>,
     pub i64,
+    pub i64,
+    pub Option<i64>,
     pub u8,
+    pub Option<i64>,
     #[serde(borrow)] pub Cow<'a, str>,
     pub u16,
     #[serde(borrow)] pub &'a RawValue,
 );
 
-/// An operation of which nobody told what came of it: placement, key, effect, number, first wanted at.
+/// An operation of which nobody told what came of it: placement, key, effect, number, first wanted at, given up at.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct RawDoubt<'a>(
     #[serde(borrow)] pub Cow<'a, str>,
     pub u32,
     #[serde(borrow)] pub Cow<'a, str>,
     pub u32,
+    pub i64,
     pub i64,
 );
 

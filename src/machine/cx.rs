@@ -139,6 +139,8 @@ pub struct World<'a> {
     pub now: Timestamp,
     /// When what it is about happened: for evidence the time it names, else `now`.
     pub occurred: Timestamp,
+    /// Where it is an answer: when what it answers was wanted. Else `occurred`.
+    pub asked: Timestamp,
     /// Who asks.
     pub by: &'a Actor,
     /// The document.
@@ -338,6 +340,12 @@ impl<'a, R: Row> Cx<'a, R> {
     #[must_use]
     pub fn occurred(&self) -> Timestamp {
         self.view.world.occurred
+    }
+
+    /// Where it is an answer: when what it answers was wanted, before anybody was called. Else when it occurred.
+    #[must_use]
+    pub fn asked_at(&self) -> Timestamp {
+        self.view.world.asked
     }
 
     /// Who asks.

@@ -2,6 +2,8 @@
 //!
 //! Sets of states are bit masks: 63 states and `New`; sets of inputs are masks of 64.
 
+use crate::clock::Timestamp;
+
 /// How a state stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -136,29 +138,30 @@ pub enum Again {
     /// longer; see `gateway::Repeats`.
     #[default]
     Keyed,
-    /// The outside was asked and does not have it. Trusted once a call has had its time to settle.
-    Missing,
+    /// The outside was asked, at this time, and did not have it. Trusted where every call before had had its time to
+    /// settle by then; see [`Cx::asked_at`](crate::machine::Cx::asked_at).
+    Missing(Timestamp),
     /// Nothing comes of doing it twice: closing what is closed.
     Harmless,
 }
 
 impl Again {
-    /// The number in a record.
+    /// The number in a record, and the time that goes with it.
     #[must_use]
-    pub const fn code(self) -> u8 {
+    pub const fn code(self) -> (u8, Option<Timestamp>) {
         match self {
-            Again::Keyed => 0,
-            Again::Missing => 1,
-            Again::Harmless => 2,
+            Again::Keyed => (0, None),
+            Again::Missing(asked) => (1, Some(asked)),
+            Again::Harmless => (2, None),
         }
     }
 
-    /// From the number in a record. A number of a later release is the most careful one.
+    /// From a record. A number of a later release is the most careful one.
     #[must_use]
-    pub const fn from_code(code: u8) -> Self {
-        match code {
-            1 => Again::Missing,
-            2 => Again::Harmless,
+    pub const fn from_code(code: u8, at: Option<Timestamp>) -> Self {
+        match (code, at) {
+            (1, Some(asked)) => Again::Missing(asked),
+            (2, _) => Again::Harmless,
             _ => Again::Keyed,
         }
     }

@@ -310,6 +310,7 @@ impl Scene {
         let world = World {
             now: self.now,
             occurred: self.occurred,
+            asked: self.occurred,
             by: &self.by,
             order: &self.order,
             books: &self.books,

@@ -101,8 +101,12 @@ pub struct Outstanding {
     pub attempt: u32,
     /// Whether an earlier attempt may have reached the outside.
     pub sent: bool,
+    /// When it was wanted.
+    pub wanted_at: Timestamp,
     /// When this operation was first wanted, under its key: what the life of the key is counted from.
     pub since: Timestamp,
+    /// Where it was wanted before: when the last call was given up of which nobody told what came of it.
+    pub doubted: Option<Timestamp>,
     /// Why it may be sent although an earlier attempt may have arrived.
     pub again: Again,
     /// Not before this time.
@@ -133,6 +137,8 @@ pub struct Doubt {
     pub nth: u32,
     /// When it was first wanted.
     pub since: Timestamp,
+    /// When the last call of it was given up.
+    pub last: Timestamp,
 }
 
 /// Where an order stands, in one word: derived, never written. The first that fits, from the top.
@@ -240,18 +246,18 @@ impl fmt::Display for Phase {
 }
 
 impl Progress {
-    /// Since when it is not known what came of an operation that is wanted anew.
-    pub(crate) fn doubt(&self, place: usize, key: Key, effect: u8, nth: u32) -> Option<Timestamp> {
+    /// That it is not known what came of an operation which is wanted anew.
+    pub(crate) fn doubt(&self, place: usize, key: Key, effect: u8, nth: u32) -> Option<Doubt> {
         let same = |d: &&Doubt| (d.place, d.key, d.effect, d.nth) == (place, key, effect, nth);
-        self.doubts.iter().find(same).map(|d| d.since)
+        self.doubts.iter().find(same).copied()
     }
 
     /// Notes how an operation was answered: its outcome is known now, or still is not.
-    pub(crate) fn answered(&mut self, w: &Outstanding, known: bool) {
+    pub(crate) fn answered(&mut self, w: &Outstanding, known: bool, last: Timestamp) {
         self.doubts.retain(|d| !w.is(d));
         if !known && w.mode != Mode::Read {
             let Outstanding { place, key, effect, nth, since, .. } = *w;
-            self.doubts.push(Doubt { place, key, effect, nth, since });
+            self.doubts.push(Doubt { place, key, effect, nth, since, last });
         }
     }
 

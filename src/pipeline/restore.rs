@@ -51,7 +51,9 @@ pub(crate) struct RestoredEffect {
     pub nth: u32,
     pub attempt: u32,
     pub sent: bool,
+    pub wanted_at: Timestamp,
     pub since: Timestamp,
+    pub doubted: Option<Timestamp>,
     pub again: Again,
     pub not_before: Option<Timestamp>,
     pub name: String,
@@ -65,6 +67,7 @@ pub(crate) struct RestoredDoubt {
     pub effect: String,
     pub nth: u32,
     pub since: Timestamp,
+    pub last: Timestamp,
 }
 
 impl Pipeline {
@@ -172,7 +175,9 @@ impl Pipeline {
                 nth: w.nth,
                 attempt: w.attempt,
                 sent: w.sent,
+                wanted_at: w.wanted_at,
                 since: w.since,
+                doubted: w.doubted,
                 again: w.again,
                 not_before: w.not_before,
                 value: loaded.value,
@@ -184,8 +189,8 @@ impl Pipeline {
             let effects = self.stage(r.place).map_or(&[][..], |s| s.graph().effects);
             let at = effects.iter().position(|spec| spec.name == r.effect);
             if let Some(effect) = at.and_then(|at| u8::try_from(at).ok()) {
-                let RestoredDoubt { place, key, nth, since, .. } = r;
-                p.doubts.push(Doubt { place, key, effect, nth, since });
+                let RestoredDoubt { place, key, nth, since, last, .. } = r;
+                p.doubts.push(Doubt { place, key, effect, nth, since, last });
             }
         }
         self.stand(&mut p);

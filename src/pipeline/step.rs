@@ -118,6 +118,8 @@ pub enum EffectAnswer {
         /// Why.
         why: String,
     },
+    /// It was not sent: an earlier attempt may have arrived, and nothing says that it may go out once more.
+    Kept(String),
 }
 
 /// What became of an input.
@@ -368,6 +370,8 @@ struct Draft {
     by: Actor,
     now: Timestamp,
     occurred: Timestamp,
+    /// When what is answered was wanted.
+    asked: Option<Timestamp>,
     changed: BTreeSet<(usize, Key)>,
     fires: Vec<Fire>,
     postings: Vec<Posting>,
@@ -389,6 +393,7 @@ impl Draft {
             by,
             now,
             occurred: occurred.unwrap_or(now),
+            asked: None,
             changed: BTreeSet::new(),
             fires: Vec::new(),
             postings: Vec::new(),
@@ -406,6 +411,7 @@ impl Draft {
         World {
             now: self.now,
             occurred: self.occurred,
+            asked: self.asked.unwrap_or(self.occurred),
             by: &self.by,
             order: &self.next.order,
             books: &self.next.books,
@@ -565,6 +571,7 @@ impl Pipeline {
                 let again = |w: &Outstanding| Outstanding {
                     attempt: w.attempt.saturating_add(1),
                     sent: w.sent || sent,
+                    doubted: if sent { Some(now) } else { w.doubted },
                     not_before,
                     ..w.clone()
                 };
@@ -766,13 +773,15 @@ impl Pipeline {
         };
         let known = match &answer {
             EffectAnswer::Done(_) | EffectAnswer::Declined(_) => true,
-            EffectAnswer::Unknown(_) => false,
+            EffectAnswer::Unknown(_) | EffectAnswer::Kept(_) => false,
             EffectAnswer::Exhausted { sent, .. } => !sent,
         };
+        let unsent = matches!(answer, EffectAnswer::Kept(_));
         let input = match answer {
             EffectAnswer::Done(told) | EffectAnswer::Declined(told) => stage.input_of(&*told.0),
             EffectAnswer::Unknown(why) => stage.unknown(w.effect, Fault { why }),
             EffectAnswer::Exhausted { sent, why } => stage.exhausted(w.effect, Exhausted { sent, why }),
+            EffectAnswer::Kept(why) => stage.exhausted(w.effect, Exhausted { sent: true, why }),
         };
         let Some(input) = input else {
             return Err(StepError(format!("{} was answered with an input of another machine", w.name)));
@@ -781,7 +790,9 @@ impl Pipeline {
         let (place, key) = (w.place, w.key);
         let mut d = Draft::new(p, by, now, occurred);
         d.next.wanted.retain(|w| w.id != effect);
-        d.next.answered(w, known);
+        let last = if unsent { w.doubted } else { None };
+        d.next.answered(w, known, last.unwrap_or(now));
+        d.asked = Some(w.wanted_at);
         d.settled.push(effect);
         let disposition = match self.evidence(&mut d, place, key, &input, ix, None)? {
             // The fact is known already, told by a message that overtook the answer: the effect is settled anyway.
@@ -1049,7 +1060,9 @@ impl Pipeline {
                 nth: fx.nth,
                 attempt: 1,
                 sent: doubt.is_some(),
-                since: doubt.unwrap_or(d.now),
+                wanted_at: d.now,
+                since: doubt.map_or(d.now, |doubt| doubt.since),
+                doubted: doubt.map(|doubt| doubt.last),
                 again: fx.again,
                 not_before: None,
                 value: fx.value,
@@ -1105,6 +1118,7 @@ impl Pipeline {
             let world = World {
                 now,
                 occurred: now,
+                asked: now,
                 by: &by,
                 order: &p.order,
                 books: &p.books,

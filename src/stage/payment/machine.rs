@@ -1143,7 +1143,7 @@ impl On<StillHeld> for CaptureUnknown {
             let amount = Money::new(hold.asking_minor, cx.order().total().currency());
             let (channel, reference) = (self.what.channel.clone(), self.what.reference.clone());
             let nth = hold.captures.saturating_sub(1);
-            cx.want_again(Again::Missing, nth, Capture { channel, reference, amount });
+            cx.want_again(Again::Missing(cx.asked_at()), nth, Capture { channel, reference, amount });
             let hold = Held { repeats: hold.repeats.saturating_add(1), ..hold.clone() };
             return until(cx.after_ms(cx.policy().answer_ms), Capturing { what: self.what.clone(), hold });
         }

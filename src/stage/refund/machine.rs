@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::policy::RefundPolicy;
+use crate::clock::Timestamp;
 use crate::id::{Actor, Channel, Key};
 use crate::ledger::{P7, P8, P9, P10, P11, P12, P18, Source};
 use crate::machine::{
@@ -123,6 +124,8 @@ data! {
         /** Inquiries made. */ asked: u32,
         /** How often the channel said that it does not have it, since it was last sent. */
         #[serde(default, skip_serializing_if = "none")] missing: u32,
+        /** When the last inquiry was made to which it said so. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] absent_at: Option<Timestamp>,
     }
     /// Accepted, not final; or waiting for the merchant's balance.
     Pending {
@@ -415,7 +418,8 @@ impl On<ApprovalDue> for ApprovalPending {
 }
 
 fn unknown<R: Goto<Unknown> + Row<M = M>>(back: &Back, cx: &Cx<'_, R>) -> Next<R> {
-    until(cx.after_ms(cx.policy().wait_ms(0)), Unknown { back: back.clone(), asked: 0, missing: 0 })
+    let lost = Unknown { back: back.clone(), asked: 0, missing: 0, absent_at: None };
+    until(cx.after_ms(cx.policy().wait_ms(0)), lost)
 }
 impl On<RefundLost> for Sending {
     fn on(&self, _: &RefundLost, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -532,20 +536,21 @@ impl On<AskAgain> for Unknown {
         // its key is kept. After that it goes out only where the channel does not have it; the first call may still be
         // on its way, so only the second "not there" is believed.
         let enough = if planted(Mutant::FirstNotFoundTrusted) { 1 } else { 2 };
-        let why = if self.missing < enough { Again::Keyed } else { Again::Missing };
-        let resend = asked.is_multiple_of(2).then_some(why);
+        let absent = self.absent_at.filter(|_| self.missing >= enough);
+        let resend = asked.is_multiple_of(2).then(|| absent.map_or(Again::Keyed, Again::Missing));
         again(&self.back, asked, resend, cx);
         if asked == cx.policy().inquiries {
             cx.hold("reconcile", "the channel does not say what became of a refund");
         }
         let wait = cx.policy().wait_ms(asked);
-        let missing = if resend == Some(Again::Missing) { 0 } else { self.missing };
-        until(cx.after_ms(wait), Unknown { back: self.back.clone(), asked, missing })
+        let missing = if matches!(resend, Some(Again::Missing(_))) { 0 } else { self.missing };
+        until(cx.after_ms(wait), Unknown { asked, missing, ..self.clone() })
     }
 }
 impl On<RefundMissing> for Unknown {
-    fn on(&self, _: &RefundMissing, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        stay(Unknown { missing: self.missing.saturating_add(1), ..self.clone() })
+    fn on(&self, _: &RefundMissing, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let absent_at = Some(cx.asked_at());
+        stay(Unknown { missing: self.missing.saturating_add(1), absent_at, ..self.clone() })
     }
 }
 impl On<AskAgain> for Pending {

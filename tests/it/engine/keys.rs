@@ -16,11 +16,18 @@ use super::support::{DAY, Disk, HOUR, MINUTE, MORNING, Shop, World, agent, carla
 
 type Answer<X> = Reply<<X as Effect>::Done, <X as Effect>::Declined>;
 
-/// A sandbox that promises something else about its keys, and notes when it was asked to give money back.
+/// When a provider was asked to give money back, and when it was asked what came of that.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    refunds: Vec<Timestamp>,
+    inquiries: Vec<Timestamp>,
+}
+
+/// A sandbox that promises something else about its keys, and notes what it is asked about refunds.
 struct Promises {
     inner: Arc<SandboxGateway>,
     repeats: Repeats,
-    refunds: Arc<Mutex<Vec<Timestamp>>>,
+    asked: Arc<Mutex<Asked>>,
 }
 
 #[async_trait]
@@ -44,10 +51,11 @@ impl PaymentGateway for Promises {
         self.inner.void(x, t).await
     }
     async fn refund(&self, x: SendBack, t: &Ticket) -> Answer<SendBack> {
-        self.refunds.lock().unwrap().push(t.now);
+        self.asked.lock().unwrap().refunds.push(t.now);
         self.inner.refund(x, t).await
     }
     async fn inquire_refund(&self, x: InquireRefund, t: &Ticket) -> Answer<InquireRefund> {
+        self.asked.lock().unwrap().inquiries.push(t.now);
         self.inner.inquire_refund(x, t).await
     }
 }
@@ -56,21 +64,27 @@ fn every(plan: FaultPlan, operation: &'static str, from: u32, fault: Fault) -> F
     (from..200).fold(plan, |plan, n| plan.fault("o-1", 1, operation, n, fault))
 }
 
-/// A paid order is cancelled, and the provider fails as planned. When the refund went out, counted from the first call.
+/// When the refund went out, counted from the first call.
 async fn refunds(repeats: Repeats, plan: FaultPlan) -> (Shop, Vec<Duration>) {
+    let (shop, asked) = refunded(repeats, plan).await;
+    let first = asked.refunds[0];
+    (shop, asked.refunds.into_iter().map(|at| at.since(first)).collect())
+}
+
+/// A paid order is cancelled, and the provider fails as planned.
+async fn refunded(repeats: Repeats, plan: FaultPlan) -> (Shop, Asked) {
     let world = World::new(Disk::memory(), packs_itself());
     world.gateway.plan(plan);
-    let calls = Arc::new(Mutex::new(Vec::new()));
-    let gateway = Promises { inner: world.gateway.clone(), repeats, refunds: calls.clone() };
+    let asked = Arc::new(Mutex::new(Asked::default()));
+    let gateway = Promises { inner: world.gateway.clone(), repeats, asked: asked.clone() };
     let wiring = world.wiring().payments(Arc::new(gateway));
     let shop = world.open_with(Timestamp::from_millis(MORNING), wiring).await;
     shop.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
     shop.asks("o-1", &carla(), start(1)).await;
     shop.asks("o-1", &agent("sue"), cancel()).await;
     shop.pass(10 * DAY).await;
-    let calls = calls.lock().unwrap().clone();
-    let first = calls[0];
-    (shop, calls.into_iter().map(|at| at.since(first)).collect())
+    let asked = asked.lock().unwrap().clone();
+    (shop, asked)
 }
 
 /// The merchant would have paid twice: the key of the first refund was forgotten when the second went out.
@@ -118,5 +132,32 @@ fn a_refund_that_the_provider_does_not_have_goes_out_again_once_the_first_call_h
         let key_ttl = Duration::from_millis(MINUTE);
         let (_, calls) = refunds(Repeats::Idempotent { key_ttl }, never).await;
         assert!(calls.len() > 2 && calls[1] >= key_ttl, "cleared by inquiries: {calls:?}");
+    });
+}
+
+/// What is not there yet may still come: an inquiry made too early says nothing, however much later it is acted upon.
+#[test]
+fn a_refund_goes_out_again_only_where_an_inquiry_made_after_it_had_settled_did_not_find_it() {
+    run(async {
+        for settle in [HOUR / 2, 2 * HOUR, 7 * HOUR, 30 * HOUR] {
+            let settle = Duration::from_millis(settle);
+            // Two of them never arrive.
+            let plan = FaultPlan::default();
+            let lost = plan.fault("o-1", 1, "refund", 1, Fault::LoseCall).fault(
+                "o-1",
+                1,
+                "refund",
+                2,
+                Fault::LoseCall,
+            );
+            let (shop, asked) = refunded(Repeats::Lookup { settle }, lost).await;
+            assert_eq!(asked.refunds.len(), 3, "{settle:?}: {asked:?}");
+            for sent in asked.refunds.windows(2) {
+                let late = |at: &&Timestamp| **at < sent[1] && **at >= sent[0].saturating_add(settle);
+                assert!(asked.inquiries.iter().any(|at| late(&at)), "{settle:?}: {asked:?}");
+            }
+            assert_eq!(shop.phase("o-1").await, "cancelled", "{}", shop.show("o-1").await);
+            assert_eq!(shop.world.gateway.moved(&super::support::key("o-1")), (5_000, 5_000));
+        }
     });
 }
