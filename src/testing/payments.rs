@@ -214,9 +214,14 @@ impl SandboxGateway {
         lock(&self.books).moved.get(&order.to_string()).copied().unwrap_or_default()
     }
 
-    async fn sleep(&self, ticket: &Ticket, wait: Duration) {
+    /// The provider's own time, where it has one: whoever calls may be hours ahead.
+    fn now(&self, ticket: &Ticket) -> Timestamp {
+        self.env.as_ref().map_or(ticket.now, |env| env.now())
+    }
+
+    async fn sleep(&self, wait: Duration) {
         if let Some(env) = &self.env {
-            env.sleep_until(ticket.now.saturating_add(wait)).await;
+            env.sleep_until(env.now().saturating_add(wait)).await;
         }
     }
 
@@ -238,18 +243,19 @@ impl SandboxGateway {
         operation: &'static str,
         act: impl FnOnce(&mut GatewayBooks) -> io::Result<T> + Send,
     ) -> Result<(T, Option<u64>), Refusal> {
-        let (fault, roll) = lock(&self.books).befalls(ticket, operation);
+        let now = self.now(ticket);
+        let (fault, roll) = lock(&self.books).befalls(ticket, operation, now);
         if fault == Fault::Late {
             // After the engine has given up waiting, so that the first inquiries find nothing.
-            let at = ticket.now.saturating_add(Duration::from_millis(20_000 + roll % 30_000));
+            let at = now.saturating_add(Duration::from_millis(20_000 + roll % 30_000));
             // What cannot be noted is not carried out, and nobody hears of it either way.
             let _ = lock(&self.books).put_off(at, ticket, fault, act);
             // Past any deadline: the engine gives up first.
-            self.sleep(ticket, Duration::from_secs(3600)).await;
+            self.sleep(Duration::from_secs(3600)).await;
             return Err(Refusal::Unknown("no answer".to_owned()));
         }
         if fault == Fault::Slow {
-            self.sleep(ticket, Duration::from_millis(100 + roll % 4_900)).await;
+            self.sleep(Duration::from_millis(100 + roll % 4_900)).await;
         }
         let mut b = lock(&self.books);
         let done = match fault {
@@ -266,7 +272,7 @@ impl SandboxGateway {
                 panic!("the sandbox was told to panic{words}");
             }
             Fault::Pending => {
-                let at = ticket.now.saturating_add(Duration::from_millis(1_000 + roll % 120_000));
+                let at = now.saturating_add(Duration::from_millis(1_000 + roll % 120_000));
                 b.put_off(at, ticket, fault, act)
             }
             _ => act(&mut b),
@@ -279,7 +285,7 @@ impl SandboxGateway {
             (Ok(_), Fault::Error | Fault::StoredError) => lost("the server failed"),
             (Ok(value), Fault::Doubled) => {
                 if let Some(line) = b.done.get(ticket.key.as_str()).cloned() {
-                    b.messages.push(message(&ticket.order, &line, ticket.now));
+                    b.messages.push(message(&ticket.order, &line, now));
                 }
                 Ok((value, None))
             }
@@ -324,12 +330,12 @@ impl GatewayBooks {
     }
 
     /// What befalls a call, and a number to go with it. What cannot happen to this operation does not.
-    fn befalls(&mut self, ticket: &Ticket, operation: &'static str) -> (Fault, u64) {
-        self.catch_up(ticket.now);
+    fn befalls(&mut self, ticket: &Ticket, operation: &'static str, now: Timestamp) -> (Fault, u64) {
+        self.catch_up(now);
         let nth = self.call(ticket, operation);
         let key = ticket.key.as_str();
         let roll = self.plan.roll(ticket, "how", nth);
-        if self.broken.get(key).is_some_and(|until| *until > ticket.now) {
+        if self.broken.get(key).is_some_and(|until| *until > now) {
             return (Fault::LoseCall, roll);
         }
         let asks = operation.starts_with("inquire");
@@ -347,7 +353,7 @@ impl GatewayBooks {
             other => other,
         };
         if fault != Fault::None {
-            let mishap = Mishap { fault, key: key.to_owned(), at: ticket.now, later: None };
+            let mishap = Mishap { fault, key: key.to_owned(), at: now, later: None };
             self.note(&mishap);
         }
         (fault, roll)
