@@ -210,6 +210,20 @@ use lifecycle::{Alive, M, New, State, Whole};
 /// States of a parcel that is with the carrier or the customer.
 const OUT: &[&str] = &["HandedOver", "Delivered", "Returning"];
 
+/// States of a parcel that has not left yet, and does not leave unpaid.
+const INSIDE: &[&str] = &[
+    "Planned",
+    "Allocating",
+    "Reserving",
+    "Backordered",
+    "Reserved",
+    "OnHold",
+    "Released",
+    "ReadyToHandOver",
+];
+/// States of a service that is not begun unpaid.
+const GATED: &[&str] = &["Planned"];
+
 /// States of a service that takes effect, or has.
 const RUNNING: &[&str] =
     &["Active", "PartActive", "Delivering", "Paused", "Settling", "Terminating", "Completed"];
@@ -273,7 +287,9 @@ impl On<PaymentDue> for Placed {
             if !out && !given_back {
                 return leave(Cause::Expired, "not paid in time", cx);
             }
-            if !out {
+            let standing = cx.standing();
+            let waits = standing.within("dispatch", INSIDE) > 0 || standing.within("activation", GATED) > 0;
+            if !out || waits || books.earned() > there {
                 cx.hold("underpaid", format!("{there} of {total} are left after refunds"));
             }
         }

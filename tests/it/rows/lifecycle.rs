@@ -146,6 +146,37 @@ pub(super) fn cases() -> Vec<Case> {
         ",
         ),
         case(
+            "an order lost its money, and was delivered",
+            || {
+                let mut s = dispatch::reach("HandedOver");
+                s.hears(consign::stage::payment::attempt::M::evidence(1, payment::capture_failed(5000)));
+                s.hears(dispatch::delivered(1));
+                s.release_holds();
+                s
+            },
+            |s| s.due("order.life", 1, "PaymentDue"),
+            "
+            order.life 1: Placed + PaymentDue -> Placed
+            holds underpaid
+        ",
+        ),
+        case(
+            "a parcel left, and the other one waits for money that was given back",
+            || {
+                let mut s = dispatch::two_parcels_packed();
+                s.asks(dispatch::hand_over(1));
+                s.asks(refund::request(1, 1000));
+                s.done("SendBack", refund::repaid(1000));
+                s.release_holds();
+                s
+            },
+            |s| s.due("order.life", 1, "PaymentDue"),
+            "
+            order.life 1: Placed + PaymentDue -> Placed
+            holds underpaid
+        ",
+        ),
+        case(
             "a customer cancels before paying",
             || reach("Placed"),
             |s| s.asks(cancel()),
