@@ -116,10 +116,10 @@ impl VirtualEnv {
         }
     }
 
-    /// The earliest time that anyone sleeps until.
+    /// The earliest time that anyone sleeps until. Who was woken sleeps no more, also before it looked around.
     #[must_use]
     pub fn next_sleep(&self) -> Option<Timestamp> {
-        self.shared.state().sleepers.first_key_value().map(|((at, _), _)| *at)
+        self.shared.state().sleepers.iter().find(|(_, s)| !s.woken).map(|((at, _), _)| *at)
     }
 }
 

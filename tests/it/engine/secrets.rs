@@ -19,11 +19,11 @@ use super::heard::Heard;
 use super::journey::{cancel, start};
 use super::support::{DAY, Disk, HOUR, MORNING, World, agent, carla, draft, key, packs_itself, run, told};
 
-const CARD: &str = "4111 1111 1111 1111";
-const BARE: &str = "4111111111111111";
+pub(crate) const CARD: &str = "4111 1111 1111 1111";
+pub(crate) const BARE: &str = "4111111111111111";
 
 /// Everything of an order that a store or an engine gives out.
-async fn hears_all_of(heard: &Heard, store: &dyn Store, order: &str) {
+pub(crate) async fn hears_all_of(heard: &Heard, store: &dyn Store, order: &str) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if let Some(stored) = store.load(&key(order)).await.unwrap() {
         heard.hears("progress", &text(&stored.progress));
