@@ -1,7 +1,6 @@
 //! The task of one order: it alone steps it, one input after the other.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -206,8 +205,8 @@ struct Doubtful {
     head: Hash,
     /// Whose the order is with it.
     owner: Option<Owner>,
-    /// The numbers of the effects that it wants for the first time.
-    effects: RangeInclusive<u64>,
+    /// The attempts that it begins: effects by their numbers, and which attempt of each.
+    begins: Vec<(u64, u32)>,
 }
 
 /// What an order's task still owes because the store failed.
@@ -215,8 +214,6 @@ struct Doubtful {
 struct Due {
     /// Batches that may have been written. What they want was never begun.
     doubtful: Vec<Doubtful>,
-    /// Attempts that were put off and are begun, if that was written: their effects, numbers, and whose they are.
-    begun: Vec<(u64, u32, Option<Owner>)>,
     /// The order must be taken over from another process.
     recover: bool,
     /// The order must be woken, or its inbox must be read.
@@ -229,11 +226,7 @@ struct Due {
 
 impl Due {
     fn any(&self) -> bool {
-        !self.doubtful.is_empty()
-            || !self.begun.is_empty()
-            || self.recover
-            || self.wake
-            || !self.inputs.is_empty()
+        !self.doubtful.is_empty() || self.recover || self.wake || !self.inputs.is_empty()
     }
 }
 
@@ -325,15 +318,6 @@ impl OrderTask {
         for doubtful in due.doubtful {
             self.look_up(doubtful).await;
         }
-        for (id, attempt, owner) in due.begun {
-            let Some(live) = &self.live else { continue };
-            let made = |w: &&Arc<Outstanding>| w.id == id && w.attempt == attempt && w.not_before.is_none();
-            if live.owner == owner
-                && let Some(w) = live.progress.wanted.iter().find(made).cloned()
-            {
-                self.begin(&w);
-            }
-        }
         for event in due.inputs {
             self.certainly(event).await;
         }
@@ -351,8 +335,10 @@ impl OrderTask {
     /// Begins what a batch wants, if it was written.
     async fn look_up(&mut self, batch: Doubtful) {
         let Some(live) = &self.live else { return };
-        let its =
-            |w: &&Arc<Outstanding>| batch.effects.contains(&w.id) && w.attempt == 1 && w.not_before.is_none();
+        let its = |w: &&Arc<Outstanding>| {
+            let begun = w.not_before.is_none() && !self.in_flight.contains_key(&w.id);
+            begun && batch.begins.contains(&(w.id, w.attempt))
+        };
         let wanted: Vec<_> = live.progress.wanted.iter().filter(its).cloned().collect();
         if live.owner == batch.owner {
             wanted.iter().for_each(|w| self.begin(w));
@@ -894,15 +880,9 @@ impl OrderTask {
                 let mine = |s: &Stored| s.head == encoded.head && owner.is_none_or(|o| s.owner == Some(o));
                 if !matches!(&held, Ok(Some(s)) if mine(s)) {
                     // It may be written all the same: what it wants and waits for is looked up once the store answers.
-                    let wanted = decision
-                        .entry
-                        .as_ref()
-                        .filter(|e| !e.upgraded)
-                        .map_or(0, |e| e.wanted.iter().filter(|w| w.attempt == 1).count());
-                    let last = decision.progress.effects;
-                    let first = last.saturating_sub(u64::try_from(wanted).unwrap_or(u64::MAX));
-                    let effects = first.saturating_add(1)..=last;
-                    self.due.doubtful.push(Doubtful { version, head: encoded.head, owner, effects });
+                    let wanted = decision.entry.iter().filter(|e| !e.upgraded).flat_map(|e| &e.wanted);
+                    let begins = wanted.filter(|w| w.attempt == 1).map(|w| (w.id, w.attempt)).collect();
+                    self.due.doubtful.push(Doubtful { version, head: encoded.head, owner, begins });
                     self.live = None;
                     return Err(Failed::Unconfirmed(why));
                 }
@@ -1032,11 +1012,12 @@ impl OrderTask {
             }
         }
         for w in self.due_calls() {
-            let owner = self.live.as_ref().and_then(|l| l.owner);
-            let kind = EventKind::Begin { effect: w.id };
+            let (kind, before) = (EventKind::Begin { effect: w.id }, self.due.doubtful.len());
             if !self.certainly(Event { kind, by: Actor::system(), occurred: None }).await {
                 // Should it be written all the same, it is this worker's to make.
-                self.due.begun.push((w.id, w.attempt, owner));
+                for batch in self.due.doubtful.iter_mut().skip(before) {
+                    batch.begins.push((w.id, w.attempt));
+                }
                 return;
             }
         }
