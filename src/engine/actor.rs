@@ -340,6 +340,9 @@ impl OrderTask {
             begun && batch.begins.contains(&(w.id, w.attempt))
         };
         let wanted: Vec<_> = live.progress.wanted.iter().filter(its).cloned().collect();
+        if wanted.is_empty() {
+            return;
+        }
         if live.owner == batch.owner {
             wanted.iter().for_each(|w| self.begin(w));
             return;

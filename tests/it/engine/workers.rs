@@ -10,7 +10,9 @@ use consign::stage::refund::{Request, refund};
 use consign::testing::{Fault, FaultPlan, SandboxGateway, VirtualEnv};
 
 use super::journey::start;
-use super::support::{Disk, MORNING, SECOND, Trouble, World, agent, carla, draft, key, packs_itself, run};
+use super::support::{
+    DAY, Disk, MORNING, SECOND, Trouble, World, agent, carla, draft, key, packs_itself, run,
+};
 use super::watched::{self, Doom, Watch};
 
 #[test]
@@ -133,5 +135,33 @@ fn a_worker_in_doubt_about_a_record_does_not_make_the_calls_of_another() {
         assert_eq!(world.gateway.moved(&order), (5_000, 1_500));
         let held = first.life.load_raw("o-1").await;
         assert_eq!(held.columns.refunded_minor, 1_500, "{}", first.show("o-1").await);
+    });
+}
+
+/// A payment would have waited for nobody until its time was over: its second attempt was begun by a record in doubt.
+#[test]
+fn an_attempt_begun_by_a_record_in_doubt_is_not_forgotten_when_another_has_the_order() {
+    run(async {
+        let now = Timestamp::from_millis(MORNING);
+        let world = World::new(Disk::memory(), packs_itself());
+        world.gateway.plan(FaultPlan::default().fault("o-1", 1, "charge", 1, Fault::NotSent));
+        let first = world.open_as(world.disk.life(), now, world.wiring().worker("first")).await;
+        let second = world.open_as(world.disk.life(), now, world.wiring().worker("second")).await;
+        first.place(draft("o-1", &[5_000], &[("voucher", 2_000), ("card", 3_000)])).await.unwrap();
+        first.asks("o-1", &carla(), start(1)).await;
+        // That the second attempt begins is written, and the first worker cannot tell.
+        let due = first.engine.next_wake().unwrap();
+        first.life.fail_at(first.life.commits() + 1, Trouble::LostAfter);
+        first.pass(u64::try_from(due.since(now).as_millis()).unwrap()).await;
+        assert_eq!(first.engine.report().calls, 1, "it was not made");
+        // The order is another's before the first one looks: nobody makes that attempt.
+        second.asks("o-1", &carla(), start(2)).await;
+        first.pass(SECOND).await;
+        let view = first.order("o-1").await;
+        let states: Vec<_> = view.instances().into_iter().filter(|i| i.0 == "payment.attempt").collect();
+        assert_eq!(states.iter().map(|i| i.2).collect::<Vec<_>>(), ["Unknown", "Captured"]);
+        second.pass(DAY).await;
+        assert_eq!(world.gateway.moved(&key("o-1")), (3_000, 3_000), "{}", second.show("o-1").await);
+        assert_eq!(second.phase("o-1").await, "expired");
     });
 }
