@@ -7,6 +7,7 @@
 mod actor;
 mod name;
 mod op_key;
+pub(crate) mod plain;
 
 pub use actor::{Actor, Role};
 pub use name::{Channel, IdError, IdFault, IdKind, OrderId, TenantId};

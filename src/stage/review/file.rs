@@ -211,9 +211,13 @@ impl File {
         Err(Refusal { code: "four_eyes", detail: format!("{by} {why}") })
     }
 
-    /// Nor does anybody approve their own work.
+    /// Nor does anybody approve their own work, and a machine is nobody: an approval is a person's of the shop.
     pub(super) fn may_approve(&self, by: &Actor, order: &Order) -> Result<(), Refusal> {
         self.may_decide(by, order)?;
+        if by.role() != Role::Agent {
+            let detail = format!("{by} is no person of the shop, and approves nothing");
+            return Err(Refusal { code: "not_a_reviewer", detail });
+        }
         if self.contributors.contains(by) {
             return Err(Refusal {
                 code: "four_eyes",

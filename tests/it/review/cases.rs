@@ -83,6 +83,33 @@ fn a_customer_is_no_reviewer() {
     assert_eq!(refused(&mut s, &other, review::approve(0)), "not_a_reviewer");
 }
 
+/// B1. Before, the shop's host and the library's own hand were two people, and let an order of two approvals leave.
+#[test]
+fn b01_machines_and_strangers_approve_nothing_and_nobody_is_two_people() {
+    let host = Actor::host("shop").unwrap();
+    for machine in [&host, &Actor::system()] {
+        let mut s = with(Physical::default(), &[], 50);
+        s.asks_as(machine, review::claim());
+        assert_eq!(refused(&mut s, machine, review::approve(1)), "not_a_reviewer", "{machine}");
+    }
+    let mut s = review::reach("PendingSecond");
+    for nobody in [&host, &Actor::system(), &Actor::customer("dora").unwrap()] {
+        assert_eq!(refused(&mut s, nobody, review::approve(0)), "not_a_reviewer", "{nobody}");
+    }
+    for bob in ["bob\u{200b}", "\u{ff42}ob", " bob", "b\u{ad}ob\u{fe0f}"] {
+        assert_eq!(refused(&mut s, &agent(bob), review::approve(0)), "four_eyes", "{bob:?}");
+    }
+    s.asks_as(&agent("dora"), review::approve(0));
+    assert_eq!(state(&s), "Approved");
+    let mut policy = Physical::default();
+    policy.review.second_look_per_mille = 1000;
+    let mut s = review::reach_under(policy, "Approved");
+    for nobody in [&host, &Actor::system(), &Actor::customer("dora").unwrap()] {
+        assert_eq!(refused(&mut s, nobody, review::second_look(true)), "not_a_reviewer", "{nobody}");
+    }
+    assert_eq!(refused(&mut s, &agent("bob\u{200d}"), review::second_look(true)), "four_eyes");
+}
+
 #[test]
 fn the_clock_stands_still_while_the_customer_is_asked_and_runs_on_while_a_case_is_put_off() {
     let mut s = review::reach("Claimed");
