@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{Notify, oneshot};
 
-use super::env::{Busy, within_idle};
+use super::env::{Busy, idle, within_idle};
 use super::error::{CommandError, DeliverError, EngineError, PlaceError};
 use super::inner::Inner;
 use super::observe;
@@ -1059,13 +1059,11 @@ impl OrderTask {
                 return Called { end: CallEnd::Said(Reply::NotSent(why)), wanted: w, repeats: None, busy };
             };
             let permit = loop {
-                match wired.lane.enter(&*inner.env).await {
+                let (entered, held) = wired.lane.enter(&*inner.env, busy).await;
+                busy = held;
+                match entered {
                     Ok(permit) => break permit,
-                    Err(until) => {
-                        drop(busy);
-                        inner.env.sleep_until(until).await;
-                        busy = inner.env.busy();
-                    }
+                    Err(until) => ((), busy) = idle(&*inner.env, inner.env.sleep_until(until), busy).await,
                 }
             };
             let now = inner.env.now();

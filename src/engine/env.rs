@@ -121,6 +121,17 @@ pub(super) async fn within_idle<T>(
     }
 }
 
+/// Waits. While it does, nothing of ours is under way: a virtual clock may move.
+pub(super) async fn idle<T>(env: &dyn Env, wait: impl Future<Output = T>, busy: Busy) -> (T, Busy) {
+    let mut wait = std::pin::pin!(wait);
+    if let std::task::Poll::Ready(value) = futures::poll!(wait.as_mut()) {
+        return (value, busy);
+    }
+    drop(busy);
+    let value = wait.await;
+    (value, env.busy())
+}
+
 /// Runs `call`, at most until `at`.
 pub(super) async fn within<T>(env: &dyn Env, at: Timestamp, call: impl Future<Output = T>) -> Option<T> {
     let mut call = std::pin::pin!(call);

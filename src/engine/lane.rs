@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::env::Env;
+use super::env::{Busy, Env, idle};
 use crate::clock::Timestamp;
 
 /// The bounds of a lane.
@@ -94,15 +94,20 @@ impl Lane {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// A place in the lane, or until when it is shut.
-    pub(super) async fn enter(&self, env: &dyn Env) -> Result<tokio::sync::SemaphorePermit<'_>, Timestamp> {
-        let permit = self.permits.acquire().await.expect("a lane is never closed");
+    /// A place in the lane, or until when it is shut. Who queues for it does nothing meanwhile.
+    pub(super) async fn enter(
+        &self,
+        env: &dyn Env,
+        busy: Busy,
+    ) -> (Result<tokio::sync::SemaphorePermit<'_>, Timestamp>, Busy) {
+        let (permit, busy) = idle(env, self.permits.acquire(), busy).await;
+        let permit = permit.expect("a lane is never closed");
         let now = env.now();
         let wait = {
             let mut s = self.state();
             if let Some(until) = s.shut_until {
                 if until > now {
-                    return Err(until);
+                    return (Err(until), busy);
                 }
                 // One call goes through to see; the next failure shuts the lane again.
                 s.shut_until = None;
@@ -115,10 +120,13 @@ impl Lane {
                 at
             })
         };
-        if let Some(at) = wait.filter(|at| *at > now) {
-            env.sleep_until(at).await;
+        match wait.filter(|at| *at > now) {
+            Some(at) => {
+                let ((), busy) = idle(env, env.sleep_until(at), busy).await;
+                (Ok(permit), busy)
+            }
+            None => (Ok(permit), busy),
         }
-        Ok(permit)
     }
 
     pub(super) fn worked(&self) {

@@ -103,8 +103,19 @@ impl VirtualEnv {
         wake.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until nothing is under way. Who was given what it queued for has its turn first.
     pub async fn settled(&self) {
+        loop {
+            self.quiet().await;
+            // A place in a lane that came free wakes the next in the queue, who is not under way before it is up.
+            tokio::task::yield_now().await;
+            if self.shared.state().busy == 0 {
+                return;
+            }
+        }
+    }
+
+    async fn quiet(&self) {
         loop {
             let quiet = self.shared.quiet.notified();
             tokio::pin!(quiet);

@@ -34,7 +34,8 @@ use super::heard::Heard;
 use super::journey::{cancel, delivered};
 use super::secrets::{BARE, CARD};
 use super::support::{
-    DAY, Disk, HOUR, Life, MINUTE, MORNING, Pipelines, SECOND, World, agent, carla, key, run, told,
+    DAY, Disk, HOUR, Life, MINUTE, MORNING, Pipelines, SECOND, World, agent, carla, key, packs_itself, run,
+    told,
 };
 
 /// What no trace and no error may say: a card's number, and what else a host would not like to read in its logs.
@@ -875,5 +876,32 @@ fn who_was_woken_and_has_not_looked_yet_sleeps_no_more() {
         assert!(!comes_to_rest(&env).await, "it was woken, and is not up");
         assert!(futures::poll!(&mut first).is_ready());
         assert!(comes_to_rest(&env).await);
+    });
+}
+
+#[test]
+fn who_queues_for_a_lane_keeps_no_clock_from_moving() {
+    use consign::engine::LaneLimits;
+    let begun = Timestamp::from_millis(MORNING);
+    run(async {
+        let plan = FaultPlan::default().fault("first", 1, "charge", 1, Fault::Late);
+        let outside = VirtualEnv::new(begun, 1);
+        let gateway = SandboxGateway::open(None).unwrap().in_time(Arc::new(outside)).failing(plan);
+        let gateway = Arc::new(gateway);
+        let world = World { gateway, ..World::new(Disk::memory(), packs_itself()) };
+        let one = LaneLimits { concurrency: 1, ..LaneLimits::default() };
+        let shop = world.open_with(begun, world.wiring().lane("payments", one)).await;
+        for order in ["first", "second"] {
+            shop.place(super::support::draft(order, &[5_000], &[("card", 5_000)])).await.unwrap();
+        }
+        for order in ["first", "second"] {
+            let start = Start { tender: Key(1), channel: None, method: TOKEN.into() };
+            shop.engine.command(&key(order), carla(), "", attempt::M::command(1, start)).await.unwrap();
+        }
+        assert!(comes_to_rest(&shop.env).await, "the second call queues, and nothing is under way");
+        assert_eq!(world.gateway.moved(&key("second")), (0, 0));
+        shop.env.set(begun.saturating_add(Duration::from_secs(20)));
+        assert!(comes_to_rest(&shop.env).await);
+        assert_eq!(world.gateway.moved(&key("second")), (5_000, 0), "the first one's time is over");
     });
 }
