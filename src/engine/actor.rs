@@ -987,7 +987,7 @@ impl OrderTask {
         // An attempt that is under way is past its instant, and one of another worker's order is that worker's.
         let mine = live.owner.is_some_and(|o| o.incarnation == self.inner.me);
         let put_off = live.progress.wanted.iter().filter(|w| mine && !self.in_flight.contains_key(&w.id));
-        let at = put_off.filter_map(|w| w.not_before).chain(live.progress.next_timer()).min();
+        let at = put_off.filter_map(|w| w.due_at()).chain(live.progress.next_timer()).min();
         let Some(at) = at else { return };
         if live.armed.is_none_or(|armed| at < armed) {
             live.armed = Some(at);

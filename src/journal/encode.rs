@@ -11,8 +11,10 @@ use super::read::JournalError;
 use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::ledger::{Posting, Source};
-use crate::machine::{CodecError, Instance};
-use crate::pipeline::{Decision, Doubt, EntryRecord, HeldPolicy, IndexMove, Outstanding, Pipeline, Progress};
+use crate::machine::{CodecError, Gates, Instance};
+use crate::pipeline::{
+    Decision, Doubt, EntryRecord, HeldPolicy, Hold, IndexMove, Outstanding, Pipeline, Progress, Reminds,
+};
 use crate::store::{Batch, Bytes, Columns, Entry, Hash, IndexChange, Owner};
 
 /// Encodes the decisions of one pipeline. Holds what is the same for every order: names, and the policies that new
@@ -163,12 +165,31 @@ impl Json {
         }
     }
 
+    fn hold(&mut self, h: &Hold) {
+        self.raw("[").int(h.id.into()).raw(",").text(&h.code).raw(",").text(&h.detail);
+        self.raw(",").int(h.at.millis().into()).raw(",").text(h.gates.name()).raw(",");
+        match &h.of {
+            Some(Reminds { place, key: Key(key), state }) => {
+                self.raw("[").text(place).raw(",").int((*key).into()).raw(",").text(state).raw("]");
+            }
+            None => {
+                self.raw("null");
+            }
+        }
+        self.raw("]");
+    }
+
     fn doubt(&mut self, pipeline: &Pipeline, d: &Doubt) {
         let (name, graph) = pipeline.placed(d.place);
         let effect = graph.effects.get(usize::from(d.effect)).map_or("?", |spec| spec.name);
         self.raw("[").text(name).raw(",").int(d.key.0.into()).raw(",").text(effect);
         self.raw(",").int(d.nth.into()).instant(Some(d.since)).instant(Some(d.last)).raw("]");
     }
+}
+
+/// The hold that an order is found by: the first that keeps something from happening, else the first reminder.
+fn parked(p: &Progress) -> Option<&Hold> {
+    p.holds.iter().find(|h| h.gates != Gates::Nothing).or_else(|| p.holds.first())
 }
 
 fn index_change(row: &IndexMove) -> IndexChange {
@@ -240,10 +261,7 @@ impl Desk {
         if !p.doubts.is_empty() {
             j.raw(",\"l\":").list(p.doubts.iter(), |j, d| j.doubt(&self.pipeline, d));
         }
-        j.raw(",\"h\":").list(p.holds.iter(), |j, h| {
-            j.raw("[").int(h.id.into()).raw(",").text(&h.code).raw(",").text(&h.detail);
-            j.raw(",").int(h.at.millis().into()).raw("]");
-        });
+        j.raw(",\"h\":").list(p.holds.iter(), |j, h| j.hold(h));
         j.raw(",\"e\":[").int(p.effects.into()).raw(",").int(p.holds_set.into()).raw("],\"c\":");
         j.list(p.commands.iter(), |j, c| {
             j.int((*c).into());
@@ -293,13 +311,12 @@ impl Desk {
             j.raw(",\"l\":").list(doubts.iter(), |j, d| j.doubt(&self.pipeline, d));
         }
         if !e.holds.is_empty() {
-            j.raw(",\"h\":").list(e.holds.iter(), |j, h| {
-                j.raw("[").int(h.id.into()).raw(",").text(&h.code).raw(",").text(&h.detail);
-                j.raw(",").int(h.at.millis().into()).raw("]");
-            });
+            j.raw(",\"h\":").list(e.holds.iter(), |j, h| j.hold(h));
         }
-        if let Some(hold) = e.released {
-            j.raw(",\"r\":").int(hold.into());
+        if !e.released.is_empty() {
+            j.raw(",\"r\":").list(e.released.iter(), |j, hold| {
+                j.int((*hold).into());
+            });
         }
         if let Some(c) = e.command {
             j.raw(",\"c\":").int(c.into());
@@ -349,7 +366,7 @@ impl Desk {
             fingerprint: self.pipeline.fingerprint(),
             phase: self.phases.get(phase.name()).cloned().unwrap_or_else(|| phase.name().into()),
             open: p.is_open(),
-            parked: p.holds.first().map(|h| h.code.as_str().into()),
+            parked: parked(p).map(|h| h.code.as_str().into()),
             captured_minor: captured,
             reserved_minor: reserved,
             refunded_minor: refunded,

@@ -171,9 +171,7 @@ impl<'a> Folded<'a> {
             self.holds_set = self.holds_set.max(h.0);
             self.holds.push(h);
         }
-        if let Some(hold) = e.r {
-            self.holds.retain(|h| h.0 != hold);
-        }
+        self.holds.retain(|h| !e.r.contains(&h.0));
         if let Some(c) = e.c {
             crate::pipeline::remember_command(&mut self.commands, c);
         }

@@ -15,7 +15,9 @@ use crate::id::{Actor, Channel, Key};
 use crate::ledger::{Code, Posting, Source};
 use crate::machine::{Again, Call, CodecError};
 use crate::order::Order;
-use crate::pipeline::{HeldPolicy, Hold, Progress, Restore, RestoredDoubt, RestoredEffect, RestoredInstance};
+use crate::pipeline::{
+    HeldPolicy, Hold, Progress, Reminds, Restore, RestoredDoubt, RestoredEffect, RestoredInstance,
+};
 use crate::store::{Bytes, Hash, Stored};
 
 /// Why a record cannot be written or read. Nothing is guessed and nothing is mended: the bytes stay as they are.
@@ -196,6 +198,12 @@ impl Desk {
                 code: h.1.to_string(),
                 detail: h.2.to_string(),
                 at: Timestamp::from_millis(h.3),
+                gates: h.4,
+                of: h.5.as_ref().map(|(place, key, state)| Reminds {
+                    place: place.to_string(),
+                    key: Key(*key),
+                    state: state.to_string(),
+                }),
             })
             .collect();
         let sums = raw.b.iter().map(posting).collect::<Result<Vec<_>, _>>()?;

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::machine::Gates;
+
 /// An instance: placement, key, state name, version, data, instants by timer name, facts.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct RawInstance<'a>(
@@ -58,13 +60,15 @@ pub(super) struct RawDoubt<'a>(
     pub i64,
 );
 
-/// A hold: id, code, detail, time.
+/// A hold: id, code, detail, time, what it gates, and the placement, instance and state that it reminds of.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct RawHold<'a>(
     pub u32,
     #[serde(borrow)] pub Cow<'a, str>,
     #[serde(borrow)] pub Cow<'a, str>,
     pub i64,
+    pub Gates,
+    #[serde(borrow)] pub Option<(Cow<'a, str>, u32, Cow<'a, str>)>,
 );
 
 /// A journal entry.
@@ -98,7 +102,7 @@ pub(super) struct RawEntry<'a> {
     #[serde(borrow, default)]
     pub h: Vec<RawHold<'a>>,
     #[serde(default)]
-    pub r: Option<u32>,
+    pub r: Vec<u32>,
     #[serde(default)]
     pub c: Option<u64>,
     /// The content hash of the document from here on, in hexadecimal: where it was placed or amended.

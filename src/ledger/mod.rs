@@ -33,7 +33,7 @@ mod posting;
 mod tests;
 
 pub use account::{Account, Source};
-pub use books::{Books, Broken};
+pub use books::{Books, Breach, Broken};
 pub use posting::{
     Code, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18, P19, Post,
     Posting, PostingError,

@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::graph::{Again, Graph};
 use super::row::{AskedBy, Due, EmittedBy, IndexRow, Knows, Machine, PostedBy, Proof, Row, Uses};
 use crate::clock::Timestamp;
@@ -26,6 +28,70 @@ pub enum Life {
     Ended,
     /// Completed, and the time for returns and disputes is over.
     Closed,
+}
+
+/// What a hold keeps from happening until a person lifts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Gates {
+    /// Nothing: it calls a person, and lifts itself once what it reminds of has passed.
+    Nothing,
+    /// Commands that move goods.
+    Goods,
+    /// Commands that move money.
+    Money,
+    /// Commands that move money or goods.
+    #[default]
+    All,
+    /// These, and money that the order would send out by itself: the books cannot be relied on.
+    Outflow,
+}
+
+impl Gates {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[Self::Nothing, Self::Goods, Self::Money, Self::All, Self::Outflow];
+
+    /// The word in a record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Goods => "goods",
+            Self::Money => "money",
+            Self::All => "all",
+            Self::Outflow => "outflow",
+        }
+    }
+
+    /// Whether commands that move money are refused.
+    #[must_use]
+    pub const fn money(self) -> bool {
+        matches!(self, Self::Money | Self::All | Self::Outflow)
+    }
+
+    /// Whether commands that move goods are refused.
+    #[must_use]
+    pub const fn goods(self) -> bool {
+        matches!(self, Self::Goods | Self::All | Self::Outflow)
+    }
+
+    /// Whether money that nobody sent out by hand waits.
+    #[must_use]
+    pub const fn outflow(self) -> bool {
+        matches!(self, Self::Outflow)
+    }
+}
+
+/// A hold that a handler set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raised {
+    /// A stable word.
+    pub code: &'static str,
+    /// The numbers, for people.
+    pub detail: String,
+    /// What it keeps from happening.
+    pub gates: Gates,
 }
 
 /// An instant in the future, by construction.
@@ -241,8 +307,8 @@ pub struct Out<M: Machine> {
     pub postings: Vec<Posting>,
     /// What is asked of other machines.
     pub asks: Vec<Box<dyn AskValue>>,
-    /// Holds set: code and detail.
-    pub holds: Vec<(&'static str, String)>,
+    /// Holds set.
+    pub holds: Vec<Raised>,
     /// Mask of the posting codes written, also those of zero.
     pub posted: u32,
     /// The document that takes the place of the order's own.
@@ -442,7 +508,18 @@ impl<'a, R: Row> Cx<'a, R> {
 
     /// Holds the order and raises it to a person: commands that move money or goods are refused until it is released.
     pub fn hold(&mut self, code: &'static str, detail: impl Into<String>) {
-        self.out.holds.push((code, detail.into()));
+        self.hold_for(Gates::All, code, detail);
+    }
+
+    /// Holds the order and raises it to a person: what the gates name is refused until it is released.
+    pub fn hold_for(&mut self, gates: Gates, code: &'static str, detail: impl Into<String>) {
+        self.out.holds.push(Raised { code, detail: detail.into(), gates });
+    }
+
+    /// Calls a person and holds up nothing: what waits for a command of theirs calls them so. It lifts itself when the
+    /// instance leaves the state that this row leads to.
+    pub fn remind(&mut self, code: &'static str, detail: impl Into<String>) {
+        self.hold_for(Gates::Nothing, code, detail);
     }
 
     /// Puts another document in the place of the order's own. Only the lifecycle may: what a document means to every

@@ -38,7 +38,9 @@ pub use call::{Call, Placement};
 pub use codec::{CodecError, Decoded};
 #[doc(hidden)]
 pub use codec::{load, parse, save};
-pub use cx::{AskValue, Cx, Deadline, Instance, Life, Out, Past, Proofs, Standing, View, World};
+pub use cx::{
+    AskValue, Cx, Deadline, Gates, Instance, Life, Out, Past, Proofs, Raised, Standing, View, World,
+};
 pub use diagram::{dot, mermaid};
 pub use effect::{Effect, Exhausted, Fault, Reply, Told};
 pub use extend::{BasePolicy, Instead, StandsFor};

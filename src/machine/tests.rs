@@ -532,7 +532,8 @@ fn a_handler_may_ask_another_machine_and_hold_the_order() {
     let (_, out) = Scene::new().step(Some(&asking()), Remind);
     assert_eq!(out.asks.len(), 1);
     assert_eq!((*out.asks[0]).as_any().downcast_ref(), Some(&Help));
-    assert_eq!(out.holds, [("unpaid", "nobody pays".to_owned())]);
+    let held = Raised { code: "unpaid", detail: "nobody pays".to_owned(), gates: Gates::All };
+    assert_eq!(out.holds, [held]);
 }
 
 // ---- effects

@@ -17,6 +17,7 @@ mod physical;
 mod progress;
 mod region;
 mod restore;
+mod rights;
 mod step;
 mod usual;
 
@@ -27,7 +28,7 @@ pub use mixed::{Mixed, mixed};
 pub use names::{Names, PlaceNames};
 pub use physical::{Physical, physical};
 pub(crate) use progress::HeldPolicy;
-pub use progress::{Doubt, Hold, Outstanding, Phase, Progress};
+pub use progress::{Doubt, Hold, Outstanding, Phase, Progress, Reminds};
 pub(crate) use restore::{Restore, RestoredDoubt, RestoredEffect, RestoredInstance};
 pub use step::{
     Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, IndexMove, Move, Refused,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::{Key, OrderKey};
 use crate::ledger::Books;
-use crate::machine::{Again, Instance, Life, Mode, Proofs, Standing};
+use crate::machine::{Again, Gates, Instance, Life, Mode, Proofs, Standing};
 use crate::order::{LineKind, Order};
 
 /// Where an order stands: the last state of every instance, the sum of its postings, and what is wanted outside.
@@ -78,6 +78,23 @@ pub struct Hold {
     pub detail: String,
     /// When it was set.
     pub at: Timestamp,
+    /// What it keeps from happening.
+    #[serde(default)]
+    pub gates: Gates,
+    /// What it reminds of, where it keeps nothing from happening: it lifts itself when that has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Reminds>,
+}
+
+/// A state that a hold reminds of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reminds {
+    /// The placement.
+    pub place: String,
+    /// The instance.
+    pub key: Key,
+    /// Its state.
+    pub state: String,
 }
 
 /// An effect that was wanted and is not answered.
@@ -117,7 +134,27 @@ pub struct Outstanding {
     pub saved: Arc<str>,
 }
 
+/// The instant until which money waits that must not go out by itself: until the order says otherwise.
+const HELD_BACK: Timestamp = Timestamp::from_millis(i64::MAX);
+
 impl Outstanding {
+    /// Whether it waits until the order lets money go again, rather than for an instant.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.not_before == Some(HELD_BACK)
+    }
+
+    /// When it is tried next, where it is put off to an instant.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.not_before.filter(|at| *at != HELD_BACK)
+    }
+
+    /// The same, to be sent only once the order lets money go again.
+    pub(crate) fn held_back(&self) -> Self {
+        Self { not_before: Some(HELD_BACK), ..self.clone() }
+    }
+
     /// Whether it is the same operation, sent under the same key.
     fn is(&self, d: &Doubt) -> bool {
         (self.place, self.key, self.effect, self.nth) == (d.place, d.key, d.effect, d.nth)
@@ -286,7 +323,7 @@ impl Progress {
                 return phase;
             }
         }
-        if !self.holds.is_empty() {
+        if self.is_held() {
             return Phase::OnHold;
         }
         if s.within("order", &["Completed"]) > 0 {
@@ -343,6 +380,12 @@ impl Progress {
         }
     }
 
+    /// Whether a person must look at it before money or goods move on command. Reminders alone hold up nothing.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holds.iter().any(|h| h.gates != Gates::Nothing)
+    }
+
     /// The order's lifecycle.
     #[must_use]
     pub fn life(&self) -> Life {
@@ -385,7 +428,7 @@ impl Progress {
     /// The earliest instant that any instance waits for, or an effect is put off to.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let retries = self.wanted.iter().filter_map(|w| w.not_before);
+        let retries = self.wanted.iter().filter_map(|w| w.due_at());
         self.next_timer().into_iter().chain(retries).min()
     }
 

@@ -9,7 +9,7 @@ use crate::id::Key;
 use crate::ledger::Posting;
 use crate::machine::{
     Again, AskValue, CodecError, Deadline, Due, Exhausted, Fault, Graph, Hit, IndexRow, Instance, Machine,
-    Moved, Out, Placement, Proofs, Step, View, World,
+    Moved, Out, Placement, Proofs, Raised, Step, View, World,
 };
 use crate::order::Order;
 
@@ -95,7 +95,7 @@ pub(crate) struct MovedTo {
     pub effects: Vec<WantedFx>,
     pub postings: Vec<Posting>,
     pub asks: Vec<Box<dyn AskValue>>,
-    pub holds: Vec<(&'static str, String)>,
+    pub holds: Vec<Raised>,
     pub amended: Option<Box<Order>>,
 }
 

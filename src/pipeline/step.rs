@@ -7,18 +7,23 @@ use std::sync::Arc;
 
 use super::build::{At as RouteAt, Hall, Pipeline};
 use super::lifecycle;
-use super::progress::{COMMANDS_KEPT, Doubt, FACTS_KEPT, Hold, Outstanding, Progress};
+use super::progress::{COMMANDS_KEPT, Doubt, FACTS_KEPT, Hold, Outstanding, Progress, Reminds};
 use super::region::{At, MovedTo, Outcome, Stage};
+use super::rights;
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OrderKey};
-use crate::ledger::{Books, Broken, P5, P18, Post, Posting};
+use crate::ledger::{Books, Breach, Broken, P5, P18, Post, Posting};
 use crate::machine::graph::{Fnv, NEW};
 use crate::machine::{
-    AskValue, Call, Class, Exhausted, Fault, Instance, Life, Mode, Moved, Proof as _, Proofs, Standing, Step,
-    Told, Trigger, World,
+    AskValue, Call, Class, Exhausted, Fault, Gates, Instance, Life, Mode, Moved, Proof as _, Proofs, Raised,
+    Standing, Step, Told, Trigger, World,
 };
 use crate::order::{LineKind, Order};
 use crate::stage::proof::{Goods, Served, Services};
+use crate::stage::refund::SendBack;
+
+/// The code of the hold that stands while the books break one of their invariants.
+const BOOKS: &str = "books";
 
 /// Something that reaches an order.
 #[derive(Debug, Clone)]
@@ -199,6 +204,16 @@ pub enum Refused {
         /// The commands it takes.
         accepts: Vec<&'static str>,
     },
+    /// Whoever asks has no right to.
+    #[error("{by} may not ask {command}: {why}")]
+    NotAllowed {
+        /// Who asked.
+        by: Actor,
+        /// The command.
+        command: &'static str,
+        /// Whose it is to ask.
+        why: &'static str,
+    },
     /// A person must look at the order first.
     #[error("the order is held: {}", .holds.join(", "))]
     Held {
@@ -330,8 +345,8 @@ pub struct EntryRecord {
     pub index: Vec<IndexMove>,
     /// Holds set.
     pub holds: Vec<Hold>,
-    /// The hold released.
-    pub released: Option<u32>,
+    /// The holds released, and those that lifted themselves.
+    pub released: Vec<u32>,
     /// The fingerprint of the command's key.
     pub command: Option<u64>,
     /// Whether the document is another from here on. The input holds it.
@@ -380,6 +395,7 @@ struct Draft {
     /// The doubts before the step.
     doubts: Vec<Doubt>,
     holds: Vec<Hold>,
+    released: Vec<u32>,
     asks: VecDeque<Box<dyn AskValue>>,
     amended: bool,
     upgraded: bool,
@@ -401,6 +417,7 @@ impl Draft {
             settled: Vec::new(),
             doubts: p.doubts.clone(),
             holds: Vec::new(),
+            released: Vec::new(),
             asks: VecDeque::new(),
             amended: false,
             upgraded: false,
@@ -448,22 +465,36 @@ impl Draft {
         gone.chain(new).collect()
     }
 
-    /// Sets a hold, unless the very same one stands already.
+    /// Sets a hold that keeps back commands which move money or goods, unless the very same one stands already.
     fn hold(&mut self, code: &str, detail: String) {
-        if self.next.holds.iter().any(|h| h.code == code && h.detail == detail) {
+        self.raise(code, detail, Gates::All, None);
+    }
+
+    /// Sets a hold, unless the very same one stands already.
+    fn raise(&mut self, code: &str, detail: String, gates: Gates, of: Option<Reminds>) {
+        if self.next.holds.iter().any(|h| h.code == code && h.detail == detail && h.of == of) {
             return;
         }
         self.next.holds_set = self.next.holds_set.saturating_add(1);
-        let hold = Hold { id: self.next.holds_set, code: code.to_owned(), detail, at: self.now };
+        let hold = Hold { id: self.next.holds_set, code: code.to_owned(), detail, at: self.now, gates, of };
         self.next.holds.push(hold.clone());
         self.holds.push(hold);
+    }
+
+    /// Lifts the holds whose cause is gone.
+    fn lift(&mut self, gone: impl Fn(&Hold) -> bool) {
+        let lifted = self.next.holds.iter().filter(|h| gone(h)).map(|h| h.id);
+        self.released.extend(lifted);
+        self.next.holds.retain(|h| !gone(h));
     }
 
     fn post(&mut self, posting: Posting) {
         match self.next.books.post(&posting) {
             Ok(()) => self.postings.push(posting),
             // An amount that 64 bits cannot hold is beyond any order: a person must see it.
-            Err(why) => self.hold("unbookable", format!("{:?}: {why}", posting.code)),
+            Err(why) => {
+                self.raise("unbookable", format!("{:?}: {why}", posting.code), Gates::Outflow, None);
+            }
         }
     }
 }
@@ -623,6 +654,10 @@ impl Pipeline {
             return Err(Refused::UnknownMachine { place: name.to_owned() });
         };
         let graph = stage.graph();
+        let asked = graph.inputs.get(usize::from(call.input)).map_or("?", |i| i.name);
+        if let Some(why) = rights::forbids(graph, asked, &by, &p.order) {
+            return Err(Refused::NotAllowed { by, command: asked, why });
+        }
         let instance = p.instance(at, call.key);
         let from = instance.map_or(NEW, |i| 1 << i.at);
         let row = graph.rows.iter().find(|r| r.from & from != 0 && r.on == call.input);
@@ -639,8 +674,15 @@ impl Pipeline {
                 .effects
                 .iter()
                 .any(|e| graph.effects.iter().any(|spec| spec.name == *e && spec.mode != Mode::Read));
-        if moves && !p.holds.is_empty() {
-            return Err(Refused::Held { holds: p.holds.iter().map(|h| h.code.clone()).collect() });
+        // What an area moves is all that its commands are held up for: a parcel that came back holds up no refund.
+        let gated = |gates: Gates| match graph.area() {
+            "payment" | "refund" => gates.money(),
+            "dispatch" => gates.goods(),
+            _ => gates != Gates::Nothing,
+        };
+        if moves && p.holds.iter().any(|h| gated(h.gates)) {
+            let holds = p.holds.iter().filter(|h| gated(h.gates)).map(|h| h.code.clone()).collect();
+            return Err(Refused::Held { holds });
         }
         let mut d = Draft::new(p, by, now, None);
         match self.apply(&mut d, at, call.key, &*call.value, call.input, None) {
@@ -659,9 +701,8 @@ impl Pipeline {
             }
         }
         self.settle(&mut d);
-        let total = d.next.worth_minor();
-        if p.books.check(total).is_ok() {
-            d.next.books.check(total).map_err(Refused::Invariant)?;
+        if let Some(broken) = Breach::worse(&Self::breaches(p), Self::breaches(&d.next)) {
+            return Err(Refused::Invariant(broken));
         }
         if let Some(c) = command {
             remember_command(&mut d.next.commands, c);
@@ -707,7 +748,7 @@ impl Pipeline {
         if d.next.instance(place, key).is_none() {
             return Ok(Disposition::Early);
         }
-        let sound = d.next.books.check(d.next.worth_minor()).is_ok();
+        let before = Self::breaches(&d.next);
         let applied = self
             .apply(d, place, key, &**input, ix, Some(message))
             .map_err(|e| self.fault(place, key, ix, &e))?;
@@ -720,14 +761,58 @@ impl Pipeline {
             Applied::Alarmed => Disposition::Alarmed,
         };
         self.settle(d);
-        self.sound(d, sound);
+        Self::sound(d, &before);
         Ok(disposition)
     }
 
     /// Reality is never rejected: what breaks the books is booked, held and raised.
-    fn sound(&self, d: &mut Draft, before: bool) {
-        if let (true, Err(broken)) = (before, d.next.books.check(d.next.worth_minor())) {
-            d.hold("books", broken.to_string());
+    fn sound(d: &mut Draft, before: &[Breach]) {
+        if let Some(broken) = Breach::worse(before, Self::breaches(&d.next)) {
+            d.raise(BOOKS, broken.to_string(), Gates::Outflow, None);
+        }
+    }
+
+    fn breaches(p: &Progress) -> Vec<Breach> {
+        p.books.breaches(p.worth_minor())
+    }
+
+    /// Whether an effect sends money out of an order that must not by itself: a person has to look first, or more of
+    /// the channel's money is promised than was taken there.
+    fn holds_back(&self, p: &Progress, w: &Outstanding) -> bool {
+        let Some(value) = self.effect_value(w) else { return false };
+        value.downcast_ref::<SendBack>().is_some_and(|send| {
+            p.holds.iter().any(|h| h.gates.outflow()) || p.books.overdrawn(&send.channel) > 0
+        })
+    }
+
+    /// Holds back what must not go out by itself and was not sent yet, and lets go what may again. What is under way
+    /// can be called back by nobody.
+    fn hold_back(&self, d: &mut Draft) {
+        let uneasy = d.next.holds.iter().any(|h| h.gates.outflow())
+            || d.next.books.channels().iter().any(|c| d.next.books.overdrawn(c) > 0);
+        if !uneasy && !d.next.wanted.iter().any(|w| w.is_held_back()) {
+            return;
+        }
+        for at in 0..d.next.wanted.len() {
+            let Some(w) = d.next.wanted.get(at).cloned() else { continue };
+            let fresh = w.not_before.is_none() && d.wanted.iter().any(|new| new.id == w.id);
+            if w.not_before.is_none() && !fresh {
+                continue;
+            }
+            let held = self.holds_back(&d.next, &w);
+            if held == w.is_held_back() {
+                continue;
+            }
+            let w = Arc::new(if held {
+                w.held_back()
+            } else {
+                Outstanding { not_before: Some(d.now), ..(*w).clone() }
+            });
+            d.wanted.retain(|new| new.id != w.id);
+            d.wanted.push(w.clone());
+            if let Some(slot) = d.next.wanted.get_mut(at) {
+                *slot = w;
+            }
         }
     }
 
@@ -832,12 +917,11 @@ impl Pipeline {
         let (true, Some(input)) = (due, input) else {
             return Ok(Self::unchanged(p, Disposition::Void));
         };
-        let sound = p.books.check(p.worth_minor()).is_ok();
         let mut d = Draft::new(p, by, now, None);
         self.apply(&mut d, place, key, &*input, timer, None)
             .map_err(|e| self.fault(place, key, timer, &e))?;
         self.settle(&mut d);
-        self.sound(&mut d, sound);
+        Self::sound(&mut d, &Self::breaches(p));
         Ok(self.finish(d, "timer", Disposition::Moved, Some((place, key)), Some(input), |_| {}))
     }
 
@@ -906,9 +990,12 @@ impl Pipeline {
         if !p.holds.iter().any(|h| h.id == hold) {
             return Err(Refused::UnknownHold { hold });
         }
+        if let Some(why) = rights::no_person(&by) {
+            return Err(Refused::NotAllowed { by, command: "Release", why });
+        }
         let mut d = Draft::new(p, by, now, None);
-        d.next.holds.retain(|h| h.id != hold);
-        Ok(self.finish(d, "release", Disposition::Noted, None, None, |e| e.released = Some(hold)))
+        d.lift(|h| h.id == hold);
+        Ok(self.finish(d, "release", Disposition::Noted, None, None, |_| {}))
     }
 
     /// Applies one input to one instance. `message` is set for evidence: its own identity, where it has one, or its
@@ -1011,6 +1098,7 @@ impl Pipeline {
             input,
             to: state(m.at),
         });
+        let to = state(m.at);
         let mut facts = was.map(|i| i.facts.clone()).unwrap_or_default();
         if let Some(f) = fact {
             remember(&mut facts, f, FACTS_KEPT);
@@ -1028,14 +1116,19 @@ impl Pipeline {
         let (state, at, saved, index, base) = (m.state, m.at, m.saved, m.index, m.base);
         d.next.put(place, Instance { key, state, at, due, facts, saved, index, base });
         d.changed.insert((place, key));
+        let is = Reminds { place: stage.name().to_owned(), key, state: to.to_owned() };
+        d.lift(|h| {
+            h.of.as_ref().is_some_and(|of| of.place == is.place && of.key == key && of.state != is.state)
+        });
         if let Some(order) = m.amended {
             self.amend(d, *order);
         }
         for p in m.postings {
             d.post(p);
         }
-        for (code, detail) in m.holds {
-            d.hold(code, detail);
+        for Raised { code, detail, gates } in m.holds {
+            let of = (gates == Gates::Nothing).then(|| is.clone());
+            d.raise(code, detail, gates, of);
         }
         for fx in m.effects {
             let under_way = d
@@ -1249,6 +1342,10 @@ impl Pipeline {
         input: Option<Arc<dyn Any + Send + Sync>>,
         more: impl FnOnce(&mut EntryRecord),
     ) -> Decision {
+        if d.next.holds.iter().any(|h| h.code == BOOKS) && Self::breaches(&d.next).is_empty() {
+            d.lift(|h| h.code == BOOKS);
+        }
+        self.hold_back(&mut d);
         d.next.version = d.next.version.saturating_add(1);
         d.next.updated_at = d.now;
         let moves = d
@@ -1286,7 +1383,7 @@ impl Pipeline {
             doubts,
             index,
             holds: d.holds,
-            released: None,
+            released: d.released,
             command: None,
             amended: d.amended,
             upgraded: d.upgraded,

@@ -243,7 +243,7 @@ fn an_approval_is_of_what_the_order_said_then() {
     assert_eq!(state(&s), "Approved");
     assert!(s.order.proofs().contains(&"approved.dispatch"));
     // An edit after the decision shuts the gates in the commit that makes it.
-    s.asks_as(&carla(), amend::amend_to(&[("shop", 3000)], &[("card", 3000)]));
+    s.asks_as(&agent("sue"), amend::amend_to(&[("shop", 3000)], &[("card", 3000)]));
     assert!(!s.order.proofs().contains(&"approved.dispatch"), "{}", s.show());
     assert_eq!(state(&s), "Queued");
 }
@@ -332,7 +332,7 @@ fn m4_no_answer_of_the_scorer_lets_anything_pass() {
 #[test]
 fn an_answer_about_the_order_as_it_was_lets_nothing_pass_after_an_edit() {
     let mut s = review::reach("Scoring");
-    s.asks_as(&carla(), amend::amend_to(&[("shop", 4000)], &[("card", 4000)]));
+    s.asks_as(&agent("sue"), amend::amend_to(&[("shop", 4000)], &[("card", 4000)]));
     s.done("Score", review::scored(0));
     assert_eq!(state(&s), "Queued");
 }

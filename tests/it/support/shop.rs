@@ -171,6 +171,21 @@ impl Shop {
         came
     }
 
+    /// Something reaches the order from somebody, and may be refused; the order is then as it was, to the byte.
+    pub(crate) fn tries(&mut self, by: &Actor, kind: EventKind) -> Result<(), Refused> {
+        let before = self.fingerprint();
+        let came = self.step(by.clone(), kind);
+        if came.is_err() {
+            assert_eq!(before, self.fingerprint(), "what was refused changed the order");
+        }
+        came
+    }
+
+    /// Something reaches the order from the engine itself.
+    pub(crate) fn tells(&mut self, kind: EventKind) {
+        self.step(Actor::system(), kind).unwrap();
+    }
+
     /// The outside says something, unasked.
     pub(crate) fn hears(&mut self, call: Call) -> Disposition {
         let kind = EventKind::Evidence { call, message: None };
