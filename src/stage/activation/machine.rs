@@ -526,7 +526,7 @@ impl On<AskAgain> for ActivationUnknown {
     fn on(&self, _: &AskAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let (run, asked) = (inquire(&self.run, cx), self.asked.saturating_add(1));
         if asked == cx.policy().inquiries {
-            cx.hold("reconcile", format!("the platform does not say what became of service {}", cx.key()));
+            cx.remind("reconcile", format!("the platform does not say what became of service {}", cx.key()));
         }
         let wait = cx.policy().inquiry_wait_ms(asked);
         until(cx.after_ms(wait), ActivationUnknown { run, asked, missing: self.missing })
@@ -564,7 +564,7 @@ impl PendingPlatformReview {
 }
 impl On<ReviewDue> for PendingPlatformReview {
     fn on(&self, _: &ReviewDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("platform_review", format!("the platform has not decided on service {}", cx.key()));
+        cx.remind("platform_review", format!("the platform has not decided on service {}", cx.key()));
         let due = cx.after_ms(cx.policy().review_ms);
         let ask = cx.after_ms(cx.policy().inquiry_wait_ms(self.asked));
         until((ask, due), PendingPlatformReview { due_at: due.instant(), ..self.clone() })

@@ -5,8 +5,8 @@ use super::policy::{AftersalesPolicy, Payer, ReasonRule};
 use crate::id::Key;
 use crate::ledger::P8;
 use crate::machine::{
-    Answer, AskedBy, Cx, Decide, EmittedBy, Fold, Goto, Life, MayStay, Next, On, PostedBy, Refusal, Row,
-    View, refuse, stay, to, until,
+    Answer, AskedBy, Cx, Decide, EmittedBy, Fold, Gates, Goto, Life, MayStay, Next, On, PostedBy, Refusal,
+    Row, View, refuse, stay, to, until,
 };
 use crate::money::split_minor;
 use crate::order::LineKind;
@@ -474,7 +474,7 @@ impl Decide<Withdraw> for Requested {
 }
 impl On<DecideDue> for Requested {
     fn on(&self, _: &DecideDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("aftersales_waits", format!("nobody has decided on {}", cx.key()));
+        cx.remind("aftersales_waits", format!("nobody has decided on {}", cx.key()));
         until(cx.after_ms(cx.policy().decide_ms), self.clone())
     }
 }
@@ -530,13 +530,13 @@ impl On<LostOnWay> for Coming {
 }
 impl On<TransitDue> for InTransit {
     fn on(&self, _: &TransitDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("return_overdue", format!("{} should be back", cx.key()));
+        cx.remind("return_overdue", format!("{} should be back", cx.key()));
         until(cx.after_ms(cx.policy().transit_ms), self.clone())
     }
 }
 impl On<DecideDue> for LostInTransit {
     fn on(&self, _: &DecideDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("aftersales_waits", format!("nobody has decided on {}", cx.key()));
+        cx.remind("aftersales_waits", format!("nobody has decided on {}", cx.key()));
         until(cx.after_ms(cx.policy().decide_ms), self.clone())
     }
 }
@@ -564,7 +564,7 @@ impl Decide<Receive> for Missing {
 }
 impl On<InspectDue> for Received {
     fn on(&self, _: &InspectDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("inspection_waits", format!("{} was received and not looked at", cx.key()));
+        cx.remind("inspection_waits", format!("{} was received and not looked at", cx.key()));
         until(cx.after_ms(cx.policy().inspect_ms), self.clone())
     }
 }
@@ -640,7 +640,7 @@ impl Decide<Inspect> for Received {
 }
 impl On<DecideDue> for Inspected {
     fn on(&self, _: &DecideDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("aftersales_waits", format!("nobody has decided on {}", cx.key()));
+        cx.remind("aftersales_waits", format!("nobody has decided on {}", cx.key()));
         until(cx.after_ms(cx.policy().decide_ms), self.clone())
     }
 }
@@ -696,7 +696,7 @@ where
     R: Goto<Settling> + Goto<Settled> + Row<M = M, From = Stocked>,
     R::Class: MayStay,
 {
-    cx.hold("not_restocked", format!("{}: {why}", cx.key()));
+    cx.hold_for(Gates::Goods, "not_restocked", format!("{}: {why}", cx.key()));
     match at.clone() {
         Stocked::Settling(s) => stay(s),
         Stocked::Settled(s) => stay(s),

@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::ledger::{P7, P8};
 use crate::machine::{
-    Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Fold, Goto, IndexRow, Indexed, Life, Next, On, Opens,
-    PostedBy, Row, View, refuse, stay, to, until,
+    Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Fold, Gates, Goto, IndexRow, Indexed, Life, Next, On,
+    Opens, PostedBy, Row, View, refuse, stay, to, until,
 };
 use crate::money::split_minor;
 use crate::order::{Order, Parcel};
@@ -420,7 +420,7 @@ where
 {
     if trip.offers.is_empty() {
         trip.taken = None;
-        cx.hold("booking_refused", why_none);
+        cx.hold_for(Gates::Goods, "booking_refused", why_none);
         return;
     }
     let offer = trip.offers.remove(0);
@@ -488,7 +488,7 @@ where
 {
     if cx.life() == Life::Completed {
         // The order is not called off for it: the customer has had the rest, and waits for this.
-        cx.hold("short", format!("parcel {}: {why}", cx.key()));
+        cx.hold_for(Gates::Goods, "short", format!("parcel {}: {why}", cx.key()));
         return until(cx.after_ms(cx.policy().restock_ms), Backordered { trip: trip.clone() });
     }
     match cx.policy().shortage {
@@ -882,7 +882,7 @@ impl On<PackDue> for OnHold {
 
 /// A parcel that should have left: a person hears of it, and it goes on waiting.
 fn overdue<R: Row<M = M>>(cx: &mut Cx<'_, R>) -> Deadline {
-    cx.hold("overdue", format!("parcel {} should have left", cx.key()));
+    cx.remind("overdue", format!("parcel {} should have left", cx.key()));
     cx.after_ms(cx.policy().pack_ms)
 }
 impl Decide<Pack> for Released {
@@ -910,7 +910,7 @@ impl On<Quoted> for ReadyToHandOver {
 }
 impl On<QuoteRefused> for ReadyToHandOver {
     fn on(&self, e: &QuoteRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("booking_refused", e.why.clone());
+        cx.hold_for(Gates::Goods, "booking_refused", e.why.clone());
         stay(self.clone())
     }
 }
@@ -950,7 +950,7 @@ impl On<Booked> for Stopped {
 }
 impl On<CancelRefused> for Stopped {
     fn on(&self, e: &CancelRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("label_not_cancelled", e.why.clone());
+        cx.hold_for(Gates::Goods, "label_not_cancelled", e.why.clone());
         match self {
             Stopped::Unreserving(s) => stay(s.clone()),
             Stopped::Cancelled(s) => to(s.clone()),
@@ -1088,7 +1088,7 @@ impl Decide<ConfirmStop> for CancelRequested {
 }
 impl On<PackDue> for CancelRequested {
     fn on(&self, _: &PackDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("stop_unanswered", format!("parcel {}: left, or stopped?", cx.key()));
+        cx.remind("stop_unanswered", format!("parcel {}: left, or stopped?", cx.key()));
         until(cx.after_ms(cx.policy().pack_ms), self.clone())
     }
 }
@@ -1108,7 +1108,7 @@ impl On<Unreserved> for Unreserving {
 }
 impl On<UnreserveRefused> for Unreserving {
     fn on(&self, e: &UnreserveRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("stock_not_released", e.why.clone());
+        cx.hold_for(Gates::Goods, "stock_not_released", e.why.clone());
         freed(self, cx)
     }
 }
@@ -1144,7 +1144,7 @@ impl On<Consumed> for HandedOver {
 }
 impl On<ConsumeRefused> for HandedOver {
     fn on(&self, e: &ConsumeRefused, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("stock_not_consumed", e.why.clone());
+        cx.hold_for(Gates::Goods, "stock_not_consumed", e.why.clone());
         stay(self.clone())
     }
 }
@@ -1267,7 +1267,7 @@ where
         key != me && !matches!(s, State::Cancelled(_) | State::Lost(_) | State::ReturnedToSender(_))
     });
     match cx.policy().lost {
-        OnLoss::Hold => cx.hold("lost", why),
+        OnLoss::Hold => cx.hold_for(Gates::Goods, "lost", why),
         // Of an order on its way out, all of the money goes back anyway.
         OnLoss::Refund | OnLoss::Resend if !may_leave(cx) => {}
         OnLoss::Refund if more => call_off(trip.share_minor, why, cx),
@@ -1286,7 +1286,11 @@ where
     let mut trip = trip.clone();
     unearn(&mut trip, cx);
     if matches!(cx.life(), Life::Placed | Life::Completed) {
-        cx.hold("returned", format!("parcel {} came back: send it again, or refund", cx.key()));
+        cx.hold_for(
+            Gates::Goods,
+            "returned",
+            format!("parcel {} came back: send it again, or refund", cx.key()),
+        );
     }
     to(ReturnedToSender { trip })
 }
@@ -1303,7 +1307,7 @@ impl On<CameBack> for Returning {
 impl On<ReturnDue> for Returning {
     fn on(&self, _: &ReturnDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         cx.want_nth(1, Track { tracking: self.trip.tracking.clone() });
-        cx.hold("return_overdue", format!("parcel {} should be back", cx.key()));
+        cx.remind("return_overdue", format!("parcel {} should be back", cx.key()));
         until(cx.after_ms(cx.policy().return_ms), self.clone())
     }
 }

@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::id::{Channel, Key};
 use crate::ledger::{P1, P2, P3, P4, P5, P6, Source};
 use crate::machine::{
-    Again, Answer, Cx, Decide, EmittedBy, Evidence, Fold, Goto, IndexRow, Indexed, Life, Moved, Next, On,
-    Row, View, refuse, stay, to, until,
+    Again, Answer, Cx, Decide, EmittedBy, Evidence, Fold, Gates, Goto, IndexRow, Indexed, Life, Moved, Next,
+    On, Row, View, refuse, stay, to, until,
 };
 use crate::money::Money;
 use crate::order::Order;
@@ -771,7 +771,7 @@ impl On<AskAgain> for Unknown {
         let asked = self.asked.saturating_add(1);
         inquire(&self.what, asked, false, cx);
         if asked > cx.policy().inquiries {
-            cx.hold("reconcile", "the channel does not say what became of a payment");
+            cx.remind("reconcile", "the channel does not say what became of a payment");
             return until(cx.after_ms(cx.policy().reconcile_ms), Stuck { what: self.what.clone() });
         }
         let wait = cx.policy().inquiry_wait_ms(asked);
@@ -792,7 +792,7 @@ impl On<AskAgain> for Pending {
         let asked = self.asked.saturating_add(1);
         inquire(&self.what, asked, false, cx);
         if asked > cx.policy().inquiries {
-            cx.hold("reconcile", "a payment has been pending for too long");
+            cx.remind("reconcile", "a payment has been pending for too long");
             return until(cx.after_ms(cx.policy().reconcile_ms), Stuck { what: self.what.clone() });
         }
         let wait = cx.policy().inquiry_wait_ms(asked);
@@ -1124,7 +1124,7 @@ impl On<AskAgain> for CaptureUnknown {
         let asked = self.asked.saturating_add(1);
         inquire(&self.what, asked, true, cx);
         if asked == cx.policy().inquiries {
-            cx.hold("reconcile", "the channel does not say what became of a capture");
+            cx.remind("reconcile", "the channel does not say what became of a capture");
         }
         let wait = cx.policy().inquiry_wait_ms(asked);
         until(cx.after_ms(wait), CaptureUnknown { asked, ..self.clone() })
@@ -1204,7 +1204,11 @@ impl On<CaptureFailed> for Taken {
         };
         let amount_minor = e.amount.minor();
         cx.post(P4 { channel: e.channel.clone(), amount_minor });
-        cx.hold("capture_failed", format!("{} was taken back by the scheme or the bank", e.amount));
+        cx.hold_for(
+            Gates::Outflow,
+            "capture_failed",
+            format!("{} was taken back by the scheme or the bank", e.amount),
+        );
         let left = captured_minor.saturating_sub(amount_minor);
         if left > 0 {
             to(Captured { captured_minor: left, ..was })
