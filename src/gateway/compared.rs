@@ -197,7 +197,14 @@ mod tests {
         let charge =
             Charge { channel: card.clone(), amount, tender: Key(1), method: String::new(), capture: true };
         let inquire = Inquire { channel: card.clone(), reference: None, amount, held: false };
-        let back = SendBack { channel: card.clone(), attempt: Key(1), reference: None, amount };
+        let back = SendBack {
+            channel: card.clone(),
+            attempt: Key(1),
+            reference: None,
+            amount,
+            payout: 0,
+            way: None,
+        };
         let asked =
             InquireRefund { channel: card.clone(), attempt: Key(1), reference: None, amount, payout: 0 };
         let capture = Capture { channel: card.clone(), reference: None, amount };

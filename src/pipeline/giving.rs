@@ -35,6 +35,7 @@ pub fn money_back(ask: &MoneyBack, view: &View<'_, refund::M>) -> Vec<(Key, Begi
             reference: ask.reference.clone(),
             amount_minor,
             source: ask.source,
+            alone: None,
         },
     )]
 }
@@ -66,7 +67,8 @@ pub fn owe_back(ask: &OweBack, view: &View<'_, refund::M>, hall: &Hall<'_>) -> C
         .zip(first..)
         .map(|(((t, _), amount_minor), key)| {
             let Taking { attempt, channel, reference, .. } = t;
-            (Key(key), Begin { attempt, channel, reference, amount_minor, source: Source::Cust })
+            let (source, alone) = (Source::Cust, None);
+            (Key(key), Begin { attempt, channel, reference, amount_minor, source, alone })
         })
         .collect();
     let mut holds = Vec::new();

@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Actor, Role};
+use crate::id::{Actor, Channel, Key, Role};
 use crate::machine::{
-    Answer, Cx, Decide, Fold, Goto, Life, Next, On, Row, Standing, View, refuse, stay, to, until,
+    Answer, Cx, Decide, Evidence, Fold, Goto, Life, Moved, Next, On, Refusal, Row, Standing, View, refuse,
+    stay, to, until,
 };
+use crate::money::Money;
 use crate::order::{Draft, LineKind, Order};
+use crate::stage::approval::Conceded;
 use crate::stage::proof::{
     Approved, Cancelling as Leaving, Finished, Funded, GivesBack, Goods, Lines, OweBack, Served, Services,
     TakesBack, ToActivate, ToDispatch, Wanted,
@@ -15,14 +18,15 @@ use crate::stage::{data, plain};
 
 crate::machine! {
     /// The lifecycle of an order (section 2.10 of the order domain).
-    pub mod lifecycle = "order.life" v 6;
+    pub mod lifecycle = "order.life" v 7;
     policy LifePolicy;
-    hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>, Approved<ToActivate>;
+    hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>, Approved<ToActivate>, Conceded;
     yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished, Unserved;
     effects { }
-    asks { Amended, OweBack }
+    asks { Amended, OweBack, GoneBack }
     inputs {
         command Place, Amend, Cancel, RequestReturn;
+        outcome RefundedOutside;
         timer   PaymentDue, Watch, WindowDue;
         signal  TurnedDown, Unfillable, Waived, Surcharged, Cleared (on granted Clear), Done (on granted Finished),
                 Failed (on granted Unserved);
@@ -41,6 +45,7 @@ crate::machine! {
         Alive   = Placed | Cancelling | Completed;
         Over    = Cancelled | Rejected | Expired | Closed;
         NotOpen = Completed | Cancelled | Rejected | Expired | Closed;
+        Any     = Placed | Cancelling | Completed | Cancelled | Rejected | Expired | Closed;
     }
     rows {
         New        + Place         => Placed;
@@ -59,6 +64,9 @@ crate::machine! {
         Completed  + WindowDue     => Completed | Closed;
         Alive      + Waived        => Placed | Cancelling | Completed;
         Whole      + Surcharged    => Placed | Completed;
+        Any        + RefundedOutside
+                                   => Placed | Cancelling | Completed | Cancelled | Rejected | Expired | Closed
+                                    ? GoneBack;
     }
     ignore {
         Placed + Cleared; Cancelling + TurnedDown | Unfillable | Failed;
@@ -157,6 +165,23 @@ data! {
     Cancel { /** Why. */ reason: String }
     /// Asks for goods that are out to come back, and the money to go back.
     RequestReturn { /** Why. */ reason: String }
+    /// A refund was made without the library, in the provider's console: it is booked as a refund of the order, and
+    /// less may be refunded from here on. Told to the lifecycle, whose instance is 1, since none of the order's own
+    /// refunds is meant.
+    RefundedOutside {
+        /** The attempt whose money went back; 0 where nobody says. */ attempt: Key,
+        /** The channel. */ channel: Channel,
+        /** The channel's own reference of this movement: by it the refund is known when it is told again. */
+        reference: String,
+        /** How much. */ amount: Money,
+    }
+    /// Asks for a refund to be booked that was made without the library.
+    GoneBack {
+        /** The attempt whose money went back; 0 where nobody says. */ attempt: Key,
+        /** The channel. */ channel: Channel,
+        /** The channel's own reference of this movement. */ reference: String,
+        /** How much. */ amount: Money,
+    }
     /// Tells the stages that the document is another.
     Amended { /** Who amended it. */ by: Actor }
     /// Review turned it down.
@@ -205,7 +230,16 @@ impl crate::machine::Proof for Unserved {
     const NAME: &'static str = "unserved";
 }
 
-use lifecycle::{Alive, M, New, State, Whole};
+impl Evidence for RefundedOutside {
+    fn moved(&self) -> Moved {
+        Moved::Out(self.channel.clone(), self.amount)
+    }
+    fn identity(&self) -> Option<String> {
+        Some(format!("refunded {} {} {}", self.channel, self.reference, self.amount))
+    }
+}
+
+use lifecycle::{Alive, Any, M, New, State, Whole};
 
 /// States of a parcel that is with the carrier or the customer.
 const OUT: &[&str] = &["HandedOver", "Delivered", "Returning"];
@@ -418,19 +452,30 @@ impl On<Done> for Cancelling {
         completed(true, cx)
     }
 }
+/// The customer calls back what has not reached her. What has is a return, with its window, its reasons and its fees.
+fn may_call_back<R: Row<M = M>>(cx: &Cx<'_, R>) -> Result<(), Refusal> {
+    let delivered = cx.standing().within("dispatch", &["Delivered"]);
+    if cx.by().role() == Role::Customer && delivered > 0 {
+        let detail = format!("{delivered} parcels were delivered: ask for a return of their units");
+        return Err(Refusal { code: "delivered", detail });
+    }
+    Ok(())
+}
 impl Decide<RequestReturn> for Whole {
     fn decide(&self, c: &RequestReturn, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         if cx.standing().within("dispatch", OUT) == 0 {
             return refuse("nothing_out", "no parcel is out: cancel instead");
         }
+        may_call_back(cx)?;
         Ok(leave(Cause::Returned, &c.reason, cx))
     }
 }
 impl Decide<RequestReturn> for Cancelling {
-    fn decide(&self, c: &RequestReturn, _: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+    fn decide(&self, c: &RequestReturn, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
         if self.goods_return {
             return refuse("returning", "the goods are coming back already");
         }
+        may_call_back(cx)?;
         Ok(stay(Cancelling { goods_return: true, reason: c.reason.clone(), ..self.clone() }))
     }
 }
@@ -448,7 +493,7 @@ impl On<Cleared> for Cancelling {
 }
 impl On<Watch> for Cancelling {
     fn on(&self, _: &Watch, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.hold("cancelling", "goods or money are still out");
+        cx.remind("cancelling", "goods or money are still out");
         until(cx.after_ms(cx.policy().watch_ms), self.clone())
     }
 }
@@ -484,6 +529,22 @@ impl On<Surcharged> for Whole {
         match self.clone() {
             Whole::Placed(x) => stay(Placed { waived_minor: less(x.waived_minor) }),
             Whole::Completed(x) => stay(Completed { waived_minor: less(x.waived_minor), ..x }),
+        }
+    }
+}
+
+impl On<RefundedOutside> for Any {
+    fn on(&self, e: &RefundedOutside, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let RefundedOutside { attempt, channel, reference, amount } = e.clone();
+        cx.ask(GoneBack { attempt, channel, reference, amount });
+        match self.clone() {
+            Any::Placed(s) => stay(s),
+            Any::Cancelling(s) => stay(s),
+            Any::Completed(s) => stay(s),
+            Any::Cancelled(s) => stay(s),
+            Any::Rejected(s) => stay(s),
+            Any::Expired(s) => stay(s),
+            Any::Closed(s) => stay(s),
         }
     }
 }

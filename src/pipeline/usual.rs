@@ -2,7 +2,7 @@
 
 use super::build::Builder;
 use super::giving;
-use super::lifecycle::{Amended, Surcharged, TurnedDown, Unfillable, Waived, lifecycle};
+use super::lifecycle::{Amended, GoneBack, Surcharged, TurnedDown, Unfillable, Waived, lifecycle};
 use crate::id::Key;
 use crate::stage::activation::{self, NeedsFunds, Remove, Twin, service};
 use crate::stage::aftersales::rma;
@@ -11,7 +11,7 @@ use crate::stage::dispatch::{
 };
 use crate::stage::payment::{CaptureAsked, MoneyBack, attempt};
 use crate::stage::proof::{Delivered, GivenFor, OweBack, Replace, Surcharge, Waive};
-use crate::stage::refund::{Begin, refund};
+use crate::stage::refund::{Begin, Record, next_key, refund};
 use crate::stage::review::{self, TurnDown, case};
 
 impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
@@ -20,6 +20,10 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
     #[must_use]
     pub fn usual_routes(mut self) -> Self {
         if self.inner.places(&refund::GRAPH) {
+            self = self.route::<GoneBack, refund::M, Record>(|ask, view| {
+                let GoneBack { attempt, channel, reference, amount } = ask.clone();
+                vec![(next_key(view), Record { attempt, channel, reference, amount })]
+            });
             if self.inner.asked("MoneyBack") {
                 self = self.route::<MoneyBack, refund::M, Begin>(giving::money_back);
             }

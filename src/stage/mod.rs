@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod aftersales;
+pub mod approval;
 pub mod dispatch;
 pub mod payment;
 pub mod proof;

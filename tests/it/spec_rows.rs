@@ -527,7 +527,16 @@ const SPEC: &[(&str, &str, Is)] = &[
         "Requested, ApprovalPending, Pending(cancellable) | cancel | Cancelled",
         By(&["refund: ApprovalPending + CancelRefund", "refund: Pending + CancelRefund"]),
     ),
-    ("2.7", "Succeeded | bank returns it | Reversed", By(&["refund: Succeeded + Bounced"])),
+    (
+        "2.7",
+        "Succeeded | bank returns it | Reversed",
+        By(&[
+            "refund: Succeeded + Bounced",
+            "refund: Open + Bounced",
+            "refund: Negative + Bounced",
+            "refund: NotPaid + PayOut",
+        ]),
+    ),
     (
         "2.7",
         "Sending | attempt only authorised | void instead",
@@ -676,6 +685,17 @@ const BESIDES: &[(&str, &str)] = &[
     ("dispatch.parcel: Shelved + Replan", "an amended order is planned anew (2.11, T26)"),
     ("dispatch.parcel: Unreserving + Replan", "an amended order is planned anew (2.11, T26)"),
     ("order.life: Placed + Amend", "the document of a placed order may be amended (2.11, T26)"),
+    (
+        "order.life: Any + RefundedOutside",
+        "a refund made in the provider's console is booked when it is told",
+    ),
+    ("refund: New + Record", "a refund made in the provider's console is booked when it is told"),
+    ("refund: Open + SettleRefund", "a person says what the channel does not say"),
+    ("refund: Succeeded + Repaid", "another part of it, or money that left unexplained (2.1, P18)"),
+    (
+        "refund: Reversed + Repaid",
+        "the word that it was paid comes late, or money left unexplained (2.1, P18)",
+    ),
     ("payment.attempt: Pending + AskAgain", "no state waits for a message that can be lost (R5)"),
     ("payment.attempt: Early + HoldReleased", "an authorisation that was never heard of is gone"),
     ("payment.attempt: Early + HoldExpired", "an authorisation that was never heard of is gone"),

@@ -262,7 +262,7 @@ fn stage_of(path: &str) -> Option<&str> {
 
 /// The stage that `stage::..` names: none for what all stages share.
 fn stage_named(item: &str) -> Option<&str> {
-    const SHARED: &[&str] = &["proof", "data", "plain", "shared", "quiet", "guesses"];
+    const SHARED: &[&str] = &["proof", "approval", "data", "plain", "shared", "quiet", "guesses"];
     let rest = item.strip_prefix("stage::")?;
     imported(rest).into_iter().map(|(_, item)| first_word(item)).find(|word| !SHARED.contains(word))
 }

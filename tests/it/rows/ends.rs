@@ -15,7 +15,7 @@ use consign::stage::dispatch::{
 use consign::stage::payment::{
     Authorised, Capture, Charge, Gone, HoldReleased, Paid, RefuseMismatch, StillHeld, attempt,
 };
-use consign::stage::refund::{ApproveRefund, InquireRefund, PayOut, Repaid, Request, SendBack, refund};
+use consign::stage::refund::{ApproveRefund, InquireRefund, Repaid, Request, SendBack, refund};
 use consign::stage::review::{Lease, case};
 
 use super::{activation, aftersales, carriers, cases, dispatch, lifecycle, payment, review};
@@ -109,7 +109,7 @@ fn turn(shop: &Shop) -> Option<Turn> {
                 None => continue,
             },
             ("refund", "ApprovalPending") => Asks(refund::M::command(key, ApproveRefund)),
-            ("refund", "RequiresAction") => Asks(refund::M::command(key, PayOut)),
+            ("refund", "RequiresAction") => Asks(super::refund::another_way(key)),
             _ => continue,
         };
         return Some(turn);

@@ -2,18 +2,28 @@
 
 use consign::machine::Call;
 use consign::pipeline::Physical;
-use consign::pipeline::lifecycle::{Cancel, RequestReturn, lifecycle};
+use consign::pipeline::lifecycle::{Cancel, RefundedOutside, RequestReturn, lifecycle};
 use consign::stage::dispatch::{OnShortage, Short, Unit, Unreserved};
 use consign::stage::review::Banned;
 
-use super::{Case, case, dispatch, payment, refund, review};
-use crate::support::shop::{Shop, order_of};
+use super::{Case, case, dispatch, each, payment, refund, review};
+use crate::support::shop::{Shop, eur, order_of};
 
 pub(crate) fn cancel() -> Call {
     lifecycle::M::command(1, Cancel { reason: "changed my mind".to_owned() })
 }
 pub(crate) fn request_return() -> Call {
     lifecycle::M::command(1, RequestReturn { reason: "does not fit".to_owned() })
+}
+
+/// A refund over the card that somebody made in the provider's console, of attempt 1.
+pub(crate) fn refunded_as(reference: &str, minor: i64) -> Call {
+    let (channel, amount) = ("card".parse().unwrap(), eur(minor));
+    let told = RefundedOutside { attempt: 1.into(), channel, reference: reference.to_owned(), amount };
+    lifecycle::M::evidence(1, told)
+}
+pub(crate) fn refunded_outside(minor: i64) -> Call {
+    refunded_as("console-1", minor)
 }
 
 /// An order of 50.00 whose lifecycle is in this state, with nothing held.
@@ -62,7 +72,7 @@ pub(crate) fn lost_race() -> Shop {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![
+    let mut all = vec![
         case(
             "an order is placed",
             || reach("Placed"),
@@ -366,5 +376,51 @@ pub(super) fn cases() -> Vec<Case> {
             holds unsettled
         ",
         ),
-    ]
+    ];
+    all.extend(each(
+        "a refund made outside is told, and there was nothing to give back",
+        reach,
+        &["Placed", "Cancelling", "Cancelled", "Expired"],
+        |s| {
+            s.hears(refunded_outside(700));
+        },
+        "
+            order.life 1: {from} + RefundedOutside -> {from}
+            refund 1: New + Record -> Succeeded
+            posts P18 card 700
+            holds refund_outside
+            holds books
+        ",
+    ));
+    all.push(case(
+        "a refund made outside is told of an order whose money went back",
+        || reach("Rejected"),
+        |s| {
+            s.hears(refunded_outside(700));
+        },
+        "
+            order.life 1: Rejected + RefundedOutside -> Rejected
+            refund 2: New + Record -> Succeeded
+            posts P18 card 700
+            holds refund_outside
+            holds books
+        ",
+    ));
+    all.extend(each(
+        "a refund made outside is told",
+        reach,
+        &["Completed", "Closed"],
+        |s| {
+            s.hears(refunded_outside(700));
+        },
+        "
+            order.life 1: {from} + RefundedOutside -> {from}
+            refund 1: New + Record -> Succeeded
+            posts P8 700
+            posts P9 card cust 700
+            posts P10 card 700
+            holds refund_outside
+        ",
+    ));
+    all
 }

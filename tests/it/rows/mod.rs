@@ -18,6 +18,7 @@ pub(crate) mod refund;
 mod refusals;
 mod returns;
 pub(crate) mod review;
+mod rights;
 mod services;
 mod stock;
 mod twice;

@@ -5,7 +5,7 @@ use consign::pipeline::Physical;
 use consign::stage::payment::attempt;
 use consign::stage::refund::{
     Accepted, AccountClosed, ApproveRefund, Bounced, CancelRefund, PayOut, RefundMissing, RefundRefused,
-    Repaid, Request, ShortBalance, refund,
+    Repaid, Request, Saw, SettleRefund, ShortBalance, refund,
 };
 
 use super::{Case, case, dispatch, each, lifecycle, payment};
@@ -36,6 +36,17 @@ pub(crate) fn repaid(minor: i64) -> Repaid {
 }
 pub(crate) fn bounced(minor: i64) -> Bounced {
     Bounced { channel: "card".parse().unwrap(), reference: "b1".to_owned(), amount: eur(minor) }
+}
+pub(crate) fn bounced_as(reference: &str, minor: i64) -> Bounced {
+    Bounced { reference: reference.to_owned(), ..bounced(minor) }
+}
+/// Another way than back over the card.
+pub(crate) fn another_way(key: u32) -> Call {
+    refund::M::command(key, PayOut { way: "account-7".to_owned() })
+}
+/// What a person saw of refund 1 at the provider.
+pub(crate) fn settled_by_word(saw: Saw) -> Call {
+    refund::M::command(1, SettleRefund { saw, proof: "the provider's console, 14:05".to_owned() })
 }
 pub(crate) fn accepted() -> Accepted {
     Accepted { reference: "b1".to_owned() }
@@ -333,10 +344,67 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "another way to pay out",
             || reach("RequiresAction"),
-            |s| s.asks(refund::M::command(1, PayOut)),
+            |s| s.asks(another_way(1)),
             "
             refund 1: RequiresAction + PayOut -> Sending
-            wants SendBack 1 #1 amount=10.00 EUR attempt=1 channel=card reference=r1
+            wants SendBack 1 #1 amount=10.00 EUR attempt=1 channel=card payout=1 reference=r1 way=account-7
+        ",
+        ),
+        case(
+            "a refund of earned money made outside is told",
+            || dispatch::reach("Delivered"),
+            |s| {
+                s.hears(lifecycle::refunded_outside(1000));
+            },
+            "
+            order.life 1: Completed + RefundedOutside -> Completed
+            refund 1: New + Record -> Succeeded
+            posts P8 1000
+            posts P9 card cust 1000
+            posts P10 card 1000
+            holds refund_outside
+        ",
+        ),
+        case(
+            "the other part of a refund is paid back",
+            || {
+                let mut s = reach("Sending");
+                s.done("SendBack", repaid(900));
+                s
+            },
+            |s| {
+                s.hears(says(repaid_as("b2", 100)));
+            },
+            "
+            refund 1: Succeeded + Repaid -> Succeeded
+            posts P9 card cust 100
+            posts P10 card 100
+        ",
+        ),
+        case(
+            "a refund that came back is paid back again",
+            || reach("Reversed"),
+            |s| {
+                s.hears(says(repaid_as("b2", 1000)));
+            },
+            "
+            refund 1: Reversed + Repaid -> Reversed
+            posts P18 card 1000
+            holds refund_mismatch
+            holds books
+        ",
+        ),
+        case(
+            "the bank sends a part of a refund back",
+            || reach("Succeeded"),
+            |s| {
+                s.hears(says(bounced(10)));
+            },
+            "
+            refund 1: Succeeded + Bounced -> Succeeded
+            posts P12 card 10
+            posts P11 card cust 10
+            holds refund_bounced
         ",
         ),
         case(
@@ -443,6 +511,59 @@ pub(super) fn cases() -> Vec<Case> {
             refund 1: {from} + RefundRefused -> Failed
             posts P11 card cust 1000
             holds refund_failed
+        ",
+    ));
+    all.extend(each(
+        "a refund comes back before it is said to be paid",
+        reach,
+        OPEN,
+        |s| {
+            s.hears(says(bounced(1000)));
+        },
+        "
+            refund 1: {from} + Bounced -> Reversed
+            posts P10 card 1000
+            posts P12 card 1000
+            posts P11 card cust 1000
+            holds refund_bounced
+        ",
+    ));
+    all.extend(each(
+        "a refund that was given up comes back in part",
+        reach,
+        NEGATIVE,
+        |s| {
+            s.hears(says(bounced(400)));
+        },
+        "
+            refund 1: {from} + Bounced -> Succeeded
+            posts P9 card cust 1000
+            posts P10 card 1000
+            posts P12 card 400
+            posts P11 card cust 400
+            holds refund_bounced
+        ",
+    ));
+    all.extend(each(
+        "a person saw that a refund was paid back",
+        reach,
+        OPEN,
+        |s| s.asks(settled_by_word(Saw::PaidBack { amount_minor: 900 })),
+        "
+            refund 1: {from} + SettleRefund -> Succeeded
+            posts P10 card 900
+            posts P11 card cust 100
+        ",
+    ));
+    all.extend(each(
+        "a refund that was not paid is paid out another way",
+        reach,
+        &["Failed", "Reversed"],
+        |s| s.asks(another_way(1)),
+        "
+            refund 1: {from} + PayOut -> Sending
+            posts P9 card cust 1000
+            wants SendBack 1 #1 amount=10.00 EUR attempt=1 channel=card payout=1 reference=r1 way=account-7
         ",
     ));
     all.extend(each(

@@ -10,7 +10,7 @@ use consign::stage::aftersales::{Reason, Resolution, Verdict};
 use consign::stage::payment::{
     AcceptMismatch, Cancel, CustomerBack, FundsPolicy, RefuseMismatch, Release, Start, attempt,
 };
-use consign::stage::refund::{ApproveRefund, CancelRefund, PayOut, ShortBalance, refund};
+use consign::stage::refund::{ApproveRefund, CancelRefund, Saw, ShortBalance, refund};
 use consign::stage::review::{Escalate, Expedite, HandBack, Snooze, SupplyInfo, case};
 
 use super::{
@@ -59,7 +59,8 @@ pub(super) fn samples() -> Vec<Call> {
         back::request(1, 1000),
         refund::M::command(1, ApproveRefund),
         refund::M::command(1, CancelRefund),
-        refund::M::command(1, PayOut),
+        back::another_way(1),
+        back::settled_by_word(Saw::NotPaid),
         activation::pause(),
         activation::resume(),
         activation::terminate(),
