@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{Notify, oneshot};
 
@@ -135,6 +136,12 @@ enum CallEnd {
     Panicked,
     /// It was not made: it may have been carried out already, and nothing keeps it from being so twice.
     Kept(String),
+    /// It was not made: when its turn came, nobody wanted it any more.
+    Withdrawn,
+    /// It was not made: when its turn came, another worker had the order.
+    Lost,
+    /// It was not made: when its turn came, the store did not say whether it is still wanted.
+    Unsure,
 }
 
 /// Why an input was not applied.
@@ -181,6 +188,8 @@ struct OrderTask {
     calls: FuturesUnordered<BoxFuture<'static, Called>>,
     /// Calls under way, by the numbers of their effects.
     in_flight: BTreeMap<u64, Arc<Outstanding>>,
+    /// Tells calls that wait for their turn that nobody wants them any more.
+    queued: BTreeMap<u64, Arc<Notify>>,
     /// What the store kept from being done, and must be done once it answers again.
     due: Due,
     /// Whether the task has given the order back.
@@ -244,6 +253,7 @@ pub(super) async fn drive(
         live,
         calls: FuturesUnordered::new(),
         in_flight: BTreeMap::new(),
+        queued: BTreeMap::new(),
         due: Due::default(),
         ended: false,
         watch,
@@ -771,7 +781,8 @@ impl OrderTask {
                 } = event.kind
                 {
                     let why = format!("an answer cannot be written down: {e}");
-                    let kind = EventKind::Answer { effect, answer: EffectAnswer::Unknown(why.clone()) };
+                    let answer = EffectAnswer::Unknown(why.clone());
+                    let kind = EventKind::Answer { effect, answer };
                     let applied = Box::pin(self.certainly(Event { kind, ..event })).await;
                     self.park(&why).await;
                     return applied;
@@ -848,7 +859,7 @@ impl OrderTask {
         owner: Option<Owner>,
     ) -> Result<(), Failed> {
         // Wanting something outside takes ownership; anything else leaves it as it is.
-        let wants = decision.entry.as_ref().is_some_and(|e| !e.wanted.is_empty());
+        let wants = decision.entry.as_ref().is_some_and(|e| e.wanted.iter().any(|w| !w.withdrawn));
         let me = self.inner.me;
         let owner = match owner {
             Some(o) if o.incarnation == me => Some(o),
@@ -884,7 +895,10 @@ impl OrderTask {
                 if !matches!(&held, Ok(Some(s)) if mine(s)) {
                     // It may be written all the same: what it wants and waits for is looked up once the store answers.
                     let wanted = decision.entry.iter().filter(|e| !e.upgraded).flat_map(|e| &e.wanted);
-                    let begins = wanted.filter(|w| w.attempt == 1).map(|w| (w.id, w.attempt)).collect();
+                    let begins = wanted
+                        .filter(|w| w.attempt == 1 && !w.withdrawn)
+                        .map(|w| (w.id, w.attempt))
+                        .collect();
                     self.due.doubtful.push(Doubtful { version, head: encoded.head, owner, begins });
                     self.live = None;
                     return Err(Failed::Unconfirmed(why));
@@ -975,7 +989,10 @@ impl OrderTask {
         // An upgrade writes down what is wanted already; nothing is begun by it.
         if let Some(entry) = decision.entry.filter(|e| !e.upgraded) {
             for w in entry.wanted.iter().filter(|w| w.not_before.is_none()) {
-                self.begin(w);
+                match self.queued.get(&w.id).filter(|_| w.withdrawn) {
+                    Some(queued) => queued.notify_one(),
+                    None => self.begin(w),
+                }
             }
         }
         self.arm();
@@ -1040,10 +1057,13 @@ impl OrderTask {
     fn begin(&mut self, w: &Arc<Outstanding>) {
         let Some(live) = &self.live else { return };
         // Who owns the order makes its calls.
-        if live.owner.is_none_or(|o| o.incarnation != self.inner.me) || self.in_flight.contains_key(&w.id) {
+        let mine = live.owner.is_some_and(|o| o.incarnation == self.inner.me);
+        if !mine || w.withdrawn || self.in_flight.contains_key(&w.id) {
             return;
         }
         self.in_flight.insert(w.id, w.clone());
+        let gone = Arc::new(Notify::new());
+        self.queued.insert(w.id, gone.clone());
         let pipeline = live.desk.pipeline().clone();
         let key = if planted(Mutant::RandomKey) {
             let nth = u32::try_from(self.inner.env.random() >> 32).unwrap_or_default();
@@ -1053,21 +1073,49 @@ impl OrderTask {
         };
         let (inner, w, order, watch) = (self.inner.clone(), w.clone(), self.id.clone(), self.watch.clone());
         self.calls.push(Box::pin(async move {
-            let mut busy = inner.env.busy();
+            let busy = inner.env.busy();
             let (Some(wired), Some(value)) = (inner.handlers.get(&*w.name), pipeline.effect_value(&w)) else {
                 let why = format!("{} has no handler", w.name);
                 return Called { end: CallEnd::Said(Reply::NotSent(why)), wanted: w, repeats: None, busy };
             };
-            let permit = loop {
-                let (entered, held) = wired.lane.enter(&*inner.env, busy).await;
-                busy = held;
-                match entered {
-                    Ok(permit) => break permit,
-                    Err(until) => ((), busy) = idle(&*inner.env, inner.env.sleep_until(until), busy).await,
+            let repeats = wired.handler.repeats();
+            let mut entering = Box::pin(async {
+                let mut busy = busy;
+                loop {
+                    let (entered, held) = wired.lane.enter(&*inner.env, busy).await;
+                    match entered {
+                        Ok(permit) => break (permit, held),
+                        Err(until) => {
+                            ((), busy) = idle(&*inner.env, inner.env.sleep_until(until), held).await
+                        }
+                    }
+                }
+            });
+            let (permit, busy) = match futures::poll!(entering.as_mut()) {
+                Poll::Ready(entered) => entered,
+                Poll::Pending => {
+                    let gone = std::pin::pin!(gone.notified());
+                    let (permit, busy) = match select(gone, entering).await {
+                        Either::Left(((), entering)) => {
+                            drop(entering);
+                            let busy = inner.env.busy();
+                            return Called {
+                                end: CallEnd::Withdrawn,
+                                wanted: w,
+                                repeats: Some(repeats),
+                                busy,
+                            };
+                        }
+                        Either::Right((entered, _)) => entered,
+                    };
+                    // The order may have moved while the call waited for its turn.
+                    if let Some(end) = unwanted(&inner, &order, &w).await {
+                        return Called { end, wanted: w, repeats: Some(repeats), busy };
+                    }
+                    (permit, busy)
                 }
             };
             let now = inner.env.now();
-            let repeats = wired.handler.repeats();
             if let Err(why) = may_send(&w, repeats, now) {
                 return Called { end: CallEnd::Kept(why), wanted: w, repeats: Some(repeats), busy };
             }
@@ -1089,7 +1137,7 @@ impl OrderTask {
                 CallEnd::Said(Reply::NotSent(_) | Reply::Unknown(_) | Reply::Contradicted(_))
                 | CallEnd::Late(_)
                 | CallEnd::Panicked => wired.lane.failed(inner.env.now()),
-                CallEnd::Kept(_) => {}
+                CallEnd::Kept(_) | CallEnd::Withdrawn | CallEnd::Lost | CallEnd::Unsure => {}
             }
             drop(permit);
             Called { end, wanted: w, repeats: Some(repeats), busy }
@@ -1103,6 +1151,7 @@ impl OrderTask {
             return;
         }
         let Called { wanted: w, end, repeats, busy } = called;
+        self.queued.remove(&w.id);
         let budget = self.inner.limits.budget;
         let now = self.inner.env.now();
         let more = w.attempt < budget.attempts;
@@ -1128,6 +1177,17 @@ impl OrderTask {
             }
             CallEnd::Said(Reply::Unknown(why)) => lost(words::kept(&why)),
             CallEnd::Kept(why) => Ok(EffectAnswer::Kept(why)),
+            CallEnd::Unsure => Err((again(), false)),
+            CallEnd::Withdrawn => {
+                let why = "it is not wanted any more".to_owned();
+                Ok(EffectAnswer::Exhausted { sent: w.sent, why })
+            }
+            CallEnd::Lost => {
+                // Who has the order has found the call under way, and settles it.
+                self.in_flight.remove(&w.id);
+                self.live = None;
+                return;
+            }
             CallEnd::Late(deadline) => lost(format!("no answer within {} ms", deadline.as_millis())),
             CallEnd::Said(Reply::Contradicted(why)) => {
                 let why = words::kept(&why);
@@ -1157,6 +1217,17 @@ impl OrderTask {
         self.certainly(Event { kind, by: Actor::system(), occurred: None }).await;
         self.take_turns().await;
     }
+}
+
+/// Looks at the order again for a call that had to wait for its turn: why it is not made, if it is not.
+async fn unwanted(inner: &Inner, order: &OrderKey, w: &Outstanding) -> Option<CallEnd> {
+    let Ok(Some(live)) = inner.load(order).await else { return Some(CallEnd::Unsure) };
+    if live.owner.is_none_or(|o| o.incarnation != inner.me) {
+        return Some(CallEnd::Lost);
+    }
+    let same = |held: &&Arc<Outstanding>| held.id == w.id && held.attempt == w.attempt;
+    let held = live.progress.wanted.iter().find(same);
+    held.is_none_or(|held| held.withdrawn).then_some(CallEnd::Withdrawn)
 }
 
 /// Whether an operation may be sent now: an earlier attempt of it may have been carried out.

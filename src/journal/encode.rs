@@ -151,7 +151,8 @@ impl Json {
         let (name, _) = pipeline.placed(w.place);
         self.raw("[").int(w.id.into()).raw(",").text(name).raw(",").int(w.key.0.into());
         self.raw(",").int(w.nth.into()).raw(",").int(w.attempt.into()).raw(",");
-        self.raw(if w.sent { "true" } else { "false" }).instant(w.not_before);
+        let bit = |yes| if yes { "true" } else { "false" };
+        self.raw(bit(w.sent)).raw(",").raw(bit(w.withdrawn)).instant(w.not_before);
         let (again, asked) = w.again.code();
         self.instant(Some(w.wanted_at)).instant(Some(w.since)).instant(w.doubted);
         self.raw(",").int(again.into()).instant(asked).raw(",").raw(&w.saved).raw("]");

@@ -8,7 +8,7 @@
 //! ```text
 //! entry   {"v":1,"n":3,"at":..,"by":"agent:anna","k":"command","d":"moved","t":["review.case",1],"in":["Claim",1,{}],
 //!          "s":[[place,key,name,version,{data},[[timer,at]..],[facts]]..],"p":[[code,source,channel,amount]..],
-//!          "w":[[id,place,key,nth,attempt,sent,not_before,name,version,{data}]..],"x":[ids],
+//!          "w":[[id,place,key,nth,attempt,sent,withdrawn,not_before,..,name,version,{data}]..],"x":[ids],
 //!          "h":[[id,code,detail,at]..]}
 //! chain   hash(n) = SHA-256(hash(n - 1) || entry n)
 //! ```

@@ -169,14 +169,15 @@ impl Desk {
                 nth: w.3,
                 attempt: w.4,
                 sent: w.5,
-                not_before: w.6.map(Timestamp::from_millis),
-                wanted_at: Timestamp::from_millis(w.7),
-                since: Timestamp::from_millis(w.8),
-                doubted: w.9.map(Timestamp::from_millis),
-                again: Again::from_code(w.10, w.11.map(Timestamp::from_millis)),
-                name: w.12.to_string(),
-                version: w.13,
-                json: w.14.get().to_owned(),
+                withdrawn: w.6,
+                not_before: w.7.map(Timestamp::from_millis),
+                wanted_at: Timestamp::from_millis(w.8),
+                since: Timestamp::from_millis(w.9),
+                doubted: w.10.map(Timestamp::from_millis),
+                again: Again::from_code(w.11, w.12.map(Timestamp::from_millis)),
+                name: w.13.to_string(),
+                version: w.14,
+                json: w.15.get().to_owned(),
             });
         }
         let mut doubts = Vec::with_capacity(raw.l.len());
@@ -366,7 +367,7 @@ pub fn read_entry(body: &[u8]) -> Result<EntryView, JournalError> {
         input: raw.r#in.map(|(name, _, json)| (name.to_string(), json.get().to_owned())),
         states: raw.s.iter().map(|i| (i.0.to_string(), Key(i.1), i.2.to_string())).collect(),
         postings: raw.p.iter().map(posting).collect::<Result<_, _>>()?,
-        wanted: raw.w.iter().map(|w| (w.0, w.12.to_string(), w.14.get().to_owned())).collect(),
+        wanted: raw.w.iter().map(|w| (w.0, w.13.to_string(), w.15.get().to_owned())).collect(),
         holds: raw.h.iter().map(|h| (h.1.to_string(), h.2.to_string())).collect(),
     })
 }

@@ -28,8 +28,8 @@ pub(super) struct RawPosting<'a>(
     pub i64,
 );
 
-/// An effect wanted: id, placement, key, number, attempt, sent, not before, wanted at, first wanted at, given up at,
-/// why it may be sent again, when the outside was asked, name, version, data.
+/// An effect wanted: id, placement, key, number, attempt, sent, withdrawn, not before, wanted at, first wanted
+/// at, given up at, why it may be sent again, when the outside was asked, name, version, data.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct RawWanted<'a>(
     pub u64,
@@ -37,6 +37,7 @@ pub(super) struct RawWanted<'a>(
     pub u32,
     pub u32,
     pub u32,
+    pub bool,
     pub bool,
     pub Option<i64>,
     pub i64,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::effect::Effect;
 use super::graph::{Again, Graph};
 use super::row::{AskedBy, Due, EmittedBy, IndexRow, Knows, Machine, PostedBy, Proof, Row, Uses};
 use crate::clock::Timestamp;
@@ -221,6 +222,16 @@ pub struct World<'a> {
     pub due_minor: i64,
     /// What stands open.
     pub standing: &'a Standing,
+    /// The position of the placement that steps.
+    pub place: usize,
+    /// The operations that are outstanding.
+    pub operations: &'a dyn Operations,
+}
+
+/// What is outstanding outside.
+pub trait Operations: std::fmt::Debug {
+    /// Whether an operation is put off, and no call of it was ever made.
+    fn unsent(&self, place: usize, key: Key, effect: u8, nth: u32) -> bool;
 }
 
 /// One machine of an order, with its key.
@@ -412,6 +423,19 @@ impl<'a, R: Row> Cx<'a, R> {
     #[must_use]
     pub fn asked_at(&self) -> Timestamp {
         self.view.world.asked
+    }
+
+    /// Whether the `n`th operation of a kind is put off, and no call of it was ever made: it is certain not to have
+    /// happened, and leaving the state withdraws it.
+    #[must_use]
+    pub fn unsent<X: Effect>(&self, n: u32) -> bool {
+        let world = self.view.world;
+        Self::effect::<X>().is_some_and(|at| world.operations.unsent(world.place, self.key, at, n))
+    }
+
+    fn effect<X: Effect>() -> Option<u8> {
+        let at = R::M::GRAPH.effects.iter().position(|e| e.handler == X::NAME)?;
+        u8::try_from(at).ok()
     }
 
     /// Who asks.

@@ -63,11 +63,13 @@ macro_rules! joined {
 mod join {
     use super::*;
     joined! {
-        states: StateSpec, StateSpec { name: "", kind: Kind::Fail, timers: 0, rank: 0, version: 0, oldest: 0 };
+        states: StateSpec, StateSpec {
+            name: "", kind: Kind::Fail, timers: 0, rank: 0, stands: 0, version: 0, oldest: 0,
+        };
         inputs: InputSpec,
             InputSpec { name: "", class: Class::Signal, rank: None, trigger: Trigger::Route, version: 0, oldest: 0 };
         effects: EffectSpec, EffectSpec {
-            name: "", handler: "", mode: Mode::Read, done: &[], declined: "", unknown: "", exhausted: "",
+            name: "", handler: "", mode: Mode::Read, wanted_in: 0, done: &[], declined: "", unknown: "", exhausted: "",
             version: 0, oldest: 0,
         };
         names: &'static str, "";

@@ -80,7 +80,7 @@ macro_rules! extend {
         $(yields $($yield:ty),+;)?
         $(index $($space:literal),+;)?
         effects { $(
-            $fx:ident $(($mode:ident))? $(v $fv:literal $(<- $fold:ident)+)?
+            $fx:ident $(($mode:ident))? $(v $fv:literal $(<- $fold:ident)+)? $(while $($fw:ident)|+)?
                 => done $($ok:ident)|+ $(, declined $no:ident)? $(, unknown $lost:ident)? $(, exhausted $spent:ident)?;
         )* }
         $(asks { $($ask:ident),+ $(,)? })?
@@ -189,6 +189,7 @@ macro_rules! extend {
                 kind: $crate::machine!(@kind $kind),
                 timers: 0 $($(| 1 << <M as $crate::machine::HasInput<super::$dl>>::IX)+)?,
                 rank: BASE.states[bit::$stands.trailing_zeros() as usize].rank,
+                stands: bit::$stands,
                 version: $crate::machine!(@version $($sv)?),
                 oldest: $crate::machine!(@version $($sv)?) $($(- $crate::machine!(@one $sold))+)?,
             }),*];
@@ -221,6 +222,7 @@ macro_rules! extend {
                         name: stringify!($fx),
                         handler: concat!($name, "/", stringify!($fx)),
                         mode: $crate::machine!(@mode $($mode)?),
+                        wanted_in: 0 $($(| bit::$fw)+)?,
                         done: &[$($crate::extend!(@input $ok)),+],
                         declined: $crate::extend!(@answer $fx declined $($no)?),
                         unknown: $crate::extend!(@answer $fx unknown $($lost)?),

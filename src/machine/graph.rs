@@ -94,6 +94,8 @@ pub struct StateSpec {
     pub timers: u64,
     /// The highest evidence that this state already holds.
     pub rank: u8,
+    /// Mask of the state that it stands for in the machine that is extended; 0 for a state of its own right.
+    pub stands: u64,
     /// The version of its stored form.
     pub version: u16,
     /// The oldest version of it that can be read.
@@ -188,6 +190,8 @@ pub struct EffectSpec {
     pub handler: &'static str,
     /// How it may be repeated.
     pub mode: Mode,
+    /// Mask of the states in which it stays wanted; 0 where that is only the state of the row that wants it.
+    pub wanted_in: u64,
     /// Inputs that say it happened.
     pub done: &'static [&'static str],
     /// The input that says the outside refused it.
@@ -299,6 +303,21 @@ impl Graph {
         all
     }
 
+    /// The bit of a state, with that of the state that it stands for in the machine that is extended.
+    #[must_use]
+    pub fn bits(&self, state: u8) -> u64 {
+        let stands = self.states.get(usize::from(state)).map_or(0, |s| s.stands);
+        1u64.checked_shl(u32::from(state)).unwrap_or(0) | stands
+    }
+
+    /// Whether an effect that was wanted in one state is still wanted in another: in the same one, in one that stands
+    /// for the same, and in those that the table names after `while`.
+    #[must_use]
+    pub fn still_wants(&self, effect: u8, from: u8, to: u8) -> bool {
+        let wanted_in = self.effects.get(usize::from(effect)).map_or(0, |e| e.wanted_in);
+        self.bits(to) & (self.bits(from) | wanted_in) != 0
+    }
+
     /// Whether a (state, input) pair stands in one of the lists `ignore`, `defer`, `alarm`.
     #[must_use]
     pub fn listed(list: &[(u64, u64)], state: u64, input: u8) -> bool {
@@ -338,6 +357,7 @@ impl Graph {
         for e in self.effects {
             h.text(e.name);
             h.text(e.mode.name());
+            h.number(e.wanted_in);
             h.list(e.done);
             h.text(e.declined);
             h.text(e.unknown);

@@ -39,7 +39,8 @@ pub use codec::{CodecError, Decoded};
 #[doc(hidden)]
 pub use codec::{load, parse, save};
 pub use cx::{
-    AskValue, Cx, Deadline, Gates, Instance, Life, Out, Past, Proofs, Raised, Standing, View, World,
+    AskValue, Cx, Deadline, Gates, Instance, Life, Operations, Out, Past, Proofs, Raised, Standing, View,
+    World,
 };
 pub use diagram::{dot, mermaid};
 pub use effect::{Effect, Exhausted, Fault, Reply, Told};

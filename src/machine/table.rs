@@ -27,7 +27,7 @@ macro_rules! machine {
         $(yields $($yield:ty),+;)?
         $(index $($space:literal),+;)?
         effects { $(
-            $fx:ident $(($mode:ident))? $(v $fv:literal $(<- $fold:ident)+)?
+            $fx:ident $(($mode:ident))? $(v $fv:literal $(<- $fold:ident)+)? $(while $($fw:ident)|+)?
                 => done $($ok:ident)|+ $(, declined $no:ident)? $(, unknown $lost:ident)? $(, exhausted $spent:ident)?;
         )* }
         $(asks { $($ask:ident),+ $(,)? })?
@@ -109,6 +109,7 @@ macro_rules! machine {
                     kind: $crate::machine!(@kind $kind),
                     timers: 0 $($(| 1 << ix::E::$dl as u8)+)?,
                     rank: 0 $(+ $strank)?,
+                    stands: 0,
                     version: $crate::machine!(@version $($sv)?),
                     oldest: $crate::machine!(@version $($sv)?) $($(- $crate::machine!(@one $sold))+)?,
                 }),*],
@@ -117,6 +118,7 @@ macro_rules! machine {
                     name: stringify!($fx),
                     handler: concat!($name, "/", stringify!($fx)),
                     mode: $crate::machine!(@mode $($mode)?),
+                    wanted_in: 0 $($(| bit::$fw)+)?,
                     done: &[$(INPUTS[ix::E::$ok as usize].name),+],
                     declined: $crate::machine!(@answer $fx declined $($no)?),
                     unknown: $crate::machine!(@answer $fx unknown $($lost)?),

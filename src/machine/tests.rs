@@ -288,6 +288,15 @@ fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(1_000_000 + ms)
 }
 
+/// Nothing is outstanding.
+#[derive(Debug)]
+struct Clear;
+impl super::Operations for Clear {
+    fn unsent(&self, _: usize, _: Key, _: u8, _: u32) -> bool {
+        false
+    }
+}
+
 impl Scene {
     fn new() -> Self {
         let mut d = Draft::new("o-1", "EUR", Actor::customer("c-1").unwrap());
@@ -318,6 +327,8 @@ impl Scene {
             life: Life::Placed,
             due_minor: self.order.total().minor(),
             standing: &self.standing,
+            place: 0,
+            operations: &Clear,
         };
         see(&View::new(&world, &self.policy, &[]))
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::{Key, OrderKey};
 use crate::ledger::Books;
-use crate::machine::{Again, Gates, Instance, Life, Mode, Proofs, Standing};
+use crate::machine::{Again, Gates, Instance, Life, Mode, Operations, Proofs, Standing};
 use crate::order::{LineKind, Order};
 
 /// Where an order stands: the last state of every instance, the sum of its postings, and what is wanted outside.
@@ -118,6 +118,9 @@ pub struct Outstanding {
     pub attempt: u32,
     /// Whether an earlier attempt may have reached the outside.
     pub sent: bool,
+    /// Whether its instance has left the states that want it while a call was under way. That call is made no more
+    /// where it has not begun, and no other follows.
+    pub withdrawn: bool,
     /// When it was wanted.
     pub wanted_at: Timestamp,
     /// When this operation was first wanted, under its key: what the life of the key is counted from.
@@ -282,7 +285,24 @@ impl fmt::Display for Phase {
     }
 }
 
+impl Operations for Progress {
+    fn unsent(&self, place: usize, key: Key, effect: u8, nth: u32) -> bool {
+        self.outstanding(place, key, effect, nth).is_some_and(|w| w.not_before.is_some() && !w.sent)
+    }
+}
+
 impl Progress {
+    /// An operation that was wanted and is not answered.
+    fn outstanding(&self, place: usize, key: Key, effect: u8, nth: u32) -> Option<&Outstanding> {
+        let same = |w: &&Arc<Outstanding>| (w.place, w.key, w.effect, w.nth) == (place, key, effect, nth);
+        self.wanted.iter().find(same).map(|w| &**w)
+    }
+
+    /// Whether an effect that is outstanding is not wanted any more.
+    pub(crate) fn withdrawn(&self, effect: u64) -> bool {
+        self.wanted.iter().any(|w| w.id == effect && w.withdrawn)
+    }
+
     /// That it is not known what came of an operation which is wanted anew.
     pub(crate) fn doubt(&self, place: usize, key: Key, effect: u8, nth: u32) -> Option<Doubt> {
         let same = |d: &&Doubt| (d.place, d.key, d.effect, d.nth) == (place, key, effect, nth);

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::build::{At as RouteAt, Hall, Pipeline};
 use super::lifecycle;
 use super::progress::{COMMANDS_KEPT, Doubt, FACTS_KEPT, Hold, Outstanding, Progress, Reminds};
-use super::region::{At, MovedTo, Outcome, Stage};
+use super::region::{At, MovedTo, Outcome, Stage, WantedFx};
 use super::rights;
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OrderKey};
 use crate::ledger::{Books, Breach, Broken, P5, P18, Post, Posting};
-use crate::machine::graph::{Fnv, NEW};
+use crate::machine::graph::{Fnv, Graph, NEW};
 use crate::machine::{
     AskValue, Call, Class, Exhausted, Fault, Gates, Instance, Life, Mode, Moved, Proof as _, Proofs, Raised,
     Standing, Step, Told, Trigger, World,
@@ -436,6 +436,8 @@ impl Draft {
             life: self.next.life,
             due_minor: self.next.due_minor(),
             standing: &self.next.standing,
+            place: 0,
+            operations: &self.next,
         }
     }
 
@@ -597,6 +599,13 @@ impl Pipeline {
                 let put_off = |w: &Outstanding| w.not_before.is_some();
                 let begun = |w: &Outstanding| Outstanding { not_before: None, ..w.clone() };
                 Ok(Ok(self.attempt(p, effect, put_off, begun, by, now)))
+            }
+            EventKind::Retry { effect, sent, .. } if p.withdrawn(effect) => {
+                // Nobody wants it any more, so that there is no other attempt.
+                let sent = sent || p.wanted.iter().any(|w| w.id == effect && w.sent);
+                let why = "it is not wanted any more".to_owned();
+                let answer = EffectAnswer::Exhausted { sent, why };
+                self.answer(p, effect, answer, by, now, None).map(Ok)
             }
             EventKind::Retry { effect, not_before, sent } => {
                 let again = |w: &Outstanding| Outstanding {
@@ -866,7 +875,7 @@ impl Pipeline {
             EffectAnswer::Done(told) | EffectAnswer::Declined(told) => stage.input_of(&*told.0),
             EffectAnswer::Unknown(why) => stage.unknown(w.effect, Fault { why }),
             EffectAnswer::Exhausted { sent, why } => stage.exhausted(w.effect, Exhausted { sent, why }),
-            EffectAnswer::Kept(why) => stage.exhausted(w.effect, Exhausted { sent: true, why }),
+            EffectAnswer::Kept(why) => stage.unknown(w.effect, Fault { why }),
         };
         let Some(input) = input else {
             return Err(StepError(format!("{} was answered with an input of another machine", w.name)));
@@ -1024,7 +1033,7 @@ impl Pipeline {
             return Ok(Applied::Duplicate);
         }
         let outcome = {
-            let world = d.world();
+            let world = World { place, ..d.world() };
             let policy = d.next.policies.get(place).expect("one policy per placement");
             let at = At { key, world: &world, policy: &**policy, region: d.next.region(place) };
             stage.step(&at, input)?
@@ -1130,6 +1139,7 @@ impl Pipeline {
             let of = (gates == Gates::Nothing).then(|| is.clone());
             d.raise(code, detail, gates, of);
         }
+        let unsent = self.withdraw(d, graph, (place, key), was.map(|i| i.at), &m.effects);
         for fx in m.effects {
             let under_way = d
                 .next
@@ -1153,6 +1163,7 @@ impl Pipeline {
                 nth: fx.nth,
                 attempt: 1,
                 sent: doubt.is_some(),
+                withdrawn: false,
                 wanted_at: d.now,
                 since: doubt.map_or(d.now, |doubt| doubt.since),
                 doubted: doubt.map(|doubt| doubt.last),
@@ -1166,6 +1177,64 @@ impl Pipeline {
         }
         d.asks.extend(m.asks);
         self.stand(&mut d.next);
+        for effect in unsent {
+            self.never_sent(d, stage, (place, key), effect);
+        }
+    }
+
+    /// Withdraws what an instance wanted in the state that it leaves. What was never sent is dropped, and answered; of
+    /// what is being called, a call that has not begun is not made, and no other follows.
+    fn withdraw(
+        &self,
+        d: &mut Draft,
+        graph: &Graph,
+        (place, key): (usize, Key),
+        from: Option<u8>,
+        anew: &[WantedFx],
+    ) -> Vec<u8> {
+        let (Some(from), Some(to)) = (from, d.next.instance(place, key).map(|i| i.at)) else {
+            return Vec::new();
+        };
+        if from == to {
+            return Vec::new();
+        }
+        let mut unsent = Vec::new();
+        let old = std::mem::take(&mut d.next.wanted);
+        for w in old {
+            let its = w.place == place && w.key == key && !w.withdrawn;
+            let again = anew.iter().any(|fx| fx.ix == w.effect && fx.nth == w.nth);
+            if !its || again || graph.still_wants(w.effect, from, to) {
+                d.next.wanted.push(w);
+            } else if w.not_before.is_some() {
+                if w.sent {
+                    // Another attempt of it may have arrived, and nobody has told.
+                    d.next.answered(&w, false, w.doubted.unwrap_or(d.now));
+                } else if !anew.iter().any(|fx| fx.ix == w.effect) {
+                    unsent.push(w.effect);
+                }
+                d.settled.push(w.id);
+            } else if w.mode == Mode::Read {
+                // It changes nothing, and what it says may be news all the same.
+                d.next.wanted.push(w);
+            } else {
+                let w = Arc::new(Outstanding { withdrawn: true, ..(*w).clone() });
+                d.next.wanted.push(w.clone());
+                d.wanted.push(w);
+            }
+        }
+        unsent
+    }
+
+    /// Tells an instance that what it had wanted was never sent: that is proof, as the word of an adapter would be.
+    fn never_sent(&self, d: &mut Draft, stage: &dyn Stage, (place, key): (usize, Key), effect: u8) {
+        let why = "it is not wanted any more".to_owned();
+        let spent = Exhausted { sent: false, why };
+        let Some(input) = stage.exhausted(effect, spent) else { return };
+        let ix = stage.input_ix(&*input).unwrap_or_default();
+        if let Err(e) = self.apply(d, place, key, &*input, ix, Some(None)) {
+            let fault = self.fault(place, key, ix, &e);
+            d.hold("signal", fault.0);
+        }
     }
 
     /// Puts another document in the place of the order's own. What the order is found by may depend on it.
@@ -1219,6 +1288,8 @@ impl Pipeline {
                 life: p.life,
                 due_minor: p.due_minor(),
                 standing: &p.standing,
+                place,
+                operations: p,
             };
             if let (Some(stage), Some(policy)) = (self.stage(place), p.policies.get(place)) {
                 let at = At { key: Key(0), world: &world, policy: &**policy, region: p.region(place) };

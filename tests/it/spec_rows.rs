@@ -14,7 +14,7 @@ use Is::{By, Not};
 const SPEC: &[(&str, &str, Is)] = &[
     ("2.2", "- | start | Created", By(&["payment.attempt: New + Start"])),
     ("2.2", "Created | begin call | Sending", By(&["payment.attempt: New + Start"])),
-    ("2.2", "Sending | provably not sent | NotSent", By(&["payment.attempt: Sending + GaveUp"])),
+    ("2.2", "Sending | provably not sent | NotSent", By(&["payment.attempt: Fresh + ChargeGaveUp"])),
     (
         "2.2",
         "Sending | timeout, reset, 5xx, unparseable | Unknown",
@@ -366,7 +366,7 @@ const SPEC: &[(&str, &str, Is)] = &[
         By(&[
             "activation.service: Activating + ActivationLost",
             "activation.service: Activating + AnswerDue",
-            "activation.service: Activating + ActivationGaveUp",
+            "activation.service: Fresh + ActivationGaveUp",
             "activation.service: ActivationUnknown + AskAgain",
             "activation.service: ActivationUnknown + NotThere",
         ]),
@@ -700,6 +700,8 @@ const BESIDES: &[(&str, &str)] = &[
     ("payment.attempt: Early + HoldReleased", "an authorisation that was never heard of is gone"),
     ("payment.attempt: Early + HoldExpired", "an authorisation that was never heard of is gone"),
     ("payment.attempt: Capturing + AnswerDue", "no state waits for a message that can be lost (R5)"),
+    ("payment.attempt: Closing + ChargeGaveUp", "what was never sent needs no closing"),
+    ("payment.attempt: Uncertain + Stop", "a capture that was never sent is not sent for a cancelled order"),
     ("payment.attempt: Negative + Authorised", "an authorisation that nobody wants is released"),
     ("review.case: Live + Contribute", "who did work on an order may be barred from approving it (I23)"),
     ("review.case: Ended + Contribute", "the same, after the decision: the journal has who did what"),

@@ -26,14 +26,17 @@ crate::machine! {
     hears Collected, Cancelling;
     yields Served<Services>;
     effects {
-        Activate              => done Reviewing | Available,
+        Activate while Fresh  => done Reviewing | Available,
                                  declined ActivationRefused, unknown ActivationLost, exhausted ActivationGaveUp;
         InquireService (read) => done Reviewing | Rejected | Available | Spent | Ended | NotThere,
                                  declined InquiryRefused, unknown CallLost, exhausted CallGaveUp;
-        Submit (repeat)       => done Reviewing | Available,
+        Submit (repeat) while Judged
+                              => done Reviewing | Available,
                                  declined SubmitRefused, unknown CallLost, exhausted CallGaveUp;
-        Switch (repeat)       => done Switched, declined SwitchRefused, unknown CallLost, exhausted CallGaveUp;
-        End (repeat)          => done Ended | Stopped, declined EndRefused, unknown CallLost, exhausted CallGaveUp;
+        Switch (repeat) while Flying
+                              => done Switched, declined SwitchRefused, unknown CallLost, exhausted CallGaveUp;
+        End (repeat) while Winding
+                              => done Ended | Stopped, declined EndRefused, unknown CallLost, exhausted CallGaveUp;
         EndTwin (repeat)      => done TwinEnded, declined TwinRefused, unknown CallLost, exhausted CallGaveUp;
     }
     asks { NeedsFunds, OweBack, Waive, Twin }
@@ -96,7 +99,7 @@ crate::machine! {
         Planned               + Stop              => Cancelled;
         Activating            + ActivationLost    => ActivationUnknown;
         Activating            + AnswerDue         => ActivationUnknown;
-        Activating            + ActivationGaveUp  => Planned | ActivationUnknown;
+        Fresh                 + ActivationGaveUp  => Planned | ActivationUnknown;
         Fresh                 + ActivationRefused => ActivationFailed ? OweBack, Waive;
         Fresh                 + Reviewing         => PendingPlatformReview;
         Fresh                 + Rejected          => PlatformRejected;
@@ -321,14 +324,17 @@ impl On<AnswerDue> for Activating {
         unknown(&self.run, cx)
     }
 }
-impl On<ActivationGaveUp> for Activating {
+impl On<ActivationGaveUp> for Fresh {
     fn on(&self, e: &ActivationGaveUp, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         if e.sent {
-            return unknown(&self.run, cx);
+            return match self {
+                Fresh::Activating(s) => unknown(&s.run, cx),
+                Fresh::ActivationUnknown(s) => stay(s.clone()),
+            };
         }
         // Nothing ever left, so asking later under the same key creates it once.
         cx.hold("platform_unreachable", format!("service {}: {}", cx.key(), e.why));
-        let attempts = self.run.attempt.saturating_sub(1);
+        let attempts = self.run().attempt.saturating_sub(1);
         until(cx.after_ms(cx.policy().plan_ms), Planned { attempts })
     }
 }

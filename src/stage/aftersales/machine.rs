@@ -22,7 +22,8 @@ crate::machine! {
     hears Delivered, Finished, TakesBack;
     yields GivenFor;
     effects {
-        Restock (repeat) => done Restocked, declined RestockRefused, unknown RestockLost, exhausted RestockGaveUp;
+        Restock (repeat) while AllOpen
+                         => done Restocked, declined RestockRefused, unknown RestockLost, exhausted RestockGaveUp;
     }
     asks { Waive, OweBack, Surcharge, Replace }
     inputs {

@@ -32,10 +32,13 @@ crate::machine! {
     effects {
         AskStock (read)    => done StockSeen, declined AskStockRefused, unknown StockLost, exhausted StockGaveUp;
         Reserve (repeat)   => done InStock | Short, declined ReserveRefused, unknown StockLost, exhausted StockGaveUp;
-        Unreserve (repeat) => done Unreserved, declined UnreserveRefused, unknown StockLost, exhausted StockGaveUp;
-        Consume (repeat)   => done Consumed, declined ConsumeRefused, unknown StockLost, exhausted StockGaveUp;
+        Unreserve (repeat) while AllOpen
+                           => done Unreserved, declined UnreserveRefused, unknown StockLost, exhausted StockGaveUp;
+        Consume (repeat) while AllOpen
+                           => done Consumed, declined ConsumeRefused, unknown StockLost, exhausted StockGaveUp;
         Quote (repeat)     => done Quoted, declined QuoteRefused, unknown BookLost, exhausted BookGaveUp;
-        CancelBooking (repeat) => done BookingCancelled, declined CancelRefused, unknown BookLost, exhausted BookGaveUp;
+        CancelBooking (repeat) while AllOpen
+                           => done BookingCancelled, declined CancelRefused, unknown BookLost, exhausted BookGaveUp;
         BringBack (repeat) => done Intercepted, declined InterceptRefused, unknown BookLost, exhausted BookGaveUp;
         Book (repeat)      => done Booked, declined BookingRefused, unknown BookLost, exhausted BookGaveUp;
         Track (read)       => done Moving | DeliveredTo | TurnedBack | CameBack | Mislaid | NoNews,

@@ -28,17 +28,18 @@ crate::machine! {
     index "payment.reference";
     effects {
         Charge           => done Paid | Authorised | Pended | ActionNeeded,
-                            declined Refused, unknown Lost, exhausted GaveUp;
+                            declined Refused, unknown Lost, exhausted ChargeGaveUp;
         Inquire (read)   => done Paid | Authorised | StillHeld | Pended | ActionNeeded | NotThere | Gone,
                             declined Refused, unknown Lost, exhausted GaveUp;
         Close (repeat)   => done Gone | Paid, declined CloseRefused, unknown Lost, exhausted GaveUp;
-        Capture          => done Paid, declined CaptureRefused, unknown CaptureLost, exhausted CaptureGaveUp;
+        Capture while Uncertain
+                         => done Paid, declined CaptureRefused, unknown CaptureLost, exhausted CaptureGaveUp;
         Void (repeat)    => done HoldReleased | Paid, declined VoidRefused, unknown Lost, exhausted GaveUp;
     }
     asks { MoneyBack }
     inputs {
         command Start, Cancel, CustomerBack, Collect, Release, AcceptMismatch, RefuseMismatch;
-        outcome Lost @0, GaveUp @0, NotThere @0, CloseRefused @0, StillHeld @0,
+        outcome Lost @0, GaveUp @0, ChargeGaveUp @0, NotThere @0, CloseRefused @0, StillHeld @0,
                 CaptureRefused @0, CaptureLost @0, CaptureGaveUp @0, VoidRefused @0,
                 Pended @1, ActionNeeded @1, Refused @2, Gone @2, HoldReleased @2, HoldExpired @2,
                 Authorised @3, Paid @4, CaptureFailed @5;
@@ -74,6 +75,7 @@ crate::machine! {
         Live      = Sending | Unknown | Stuck | Pending | RequiresAction;
         Secured   = Authorized | Capturing | CaptureUnknown | Voiding | PartiallyCaptured;
         Holding   = Authorized | PartiallyCaptured;
+        Uncertain = Capturing | CaptureUnknown;
         Resolving = Capturing | CaptureUnknown | Voiding;
         Taken     = Captured | PartiallyCaptured;
         Negative  = NotSent | Declined | Closed | Voided | Expired;
@@ -81,7 +83,8 @@ crate::machine! {
     }
     rows {
         New            + Start          => Sending / Charge;
-        Sending        + GaveUp         => NotSent | Unknown;
+        Fresh          + ChargeGaveUp   => NotSent | Unknown | Stuck;
+        Closing        + ChargeGaveUp   => Closing | Closed;
         Sending        + Lost           => Unknown;
         Sending        + AnswerDue      => Unknown;
         Fresh          + Pended         => Pending;
@@ -109,6 +112,7 @@ crate::machine! {
         Holding        + HoldDue        => Capturing | Voiding / Capture, Void;
         Holding        + Release        => Voiding / Void;
         Holding        + Stop           => Voiding / Void;
+        Uncertain      + Stop           => Capturing | CaptureUnknown | Voiding / Void;
         Secured        + Paid           => Captured | PartiallyCaptured ! P2, P3, P5 ? MoneyBack;
         Secured        + HoldReleased   => Voided | Captured !! P2 ? MoneyBack;
         Secured        + HoldExpired    => Expired | Captured !! P2 ? MoneyBack;
@@ -130,7 +134,7 @@ crate::machine! {
         Mismatch       + Stop           => Captured | Closed ? MoneyBack;
     }
     ignore {
-        Closing + Stop; Resolving + Stop; Ended + Stop; Captured + Stop;
+        Closing + Stop; Voiding + Stop; Ended + Stop; Captured + Stop;
         Early + GiveBack; Secured + GiveBack; Ended + GiveBack; Mismatch + GiveBack;
         Early + CaptureAsked; Resolving + CaptureAsked; Ended + CaptureAsked;
         Captured + CaptureAsked; Mismatch + CaptureAsked;
@@ -317,6 +321,8 @@ data! {
     Lost { /** Why. */ why: String }
     /// The calls are used up.
     GaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
+    /// The calls that take the money are used up.
+    ChargeGaveUp { /** Whether any may have arrived. */ sent: bool, /** Why. */ why: String }
     /// The answer to a capture was lost.
     CaptureLost { /** Why. */ why: String }
     /// The calls of a capture are used up.
@@ -451,6 +457,7 @@ plain! {
 quiet!(
     Lost,
     GaveUp,
+    ChargeGaveUp,
     NotThere,
     CloseRefused,
     StillHeld,
@@ -465,7 +472,7 @@ quiet!(
     HoldReleased,
     HoldExpired
 );
-guesses!(Lost, CaptureLost; GaveUp, CaptureGaveUp);
+guesses!(Lost, CaptureLost; GaveUp, ChargeGaveUp, CaptureGaveUp);
 
 impl Evidence for Authorised {
     fn identity(&self) -> Option<String> {
@@ -489,7 +496,7 @@ impl Evidence for CaptureFailed {
     }
 }
 
-use attempt::{Asked, Early, Fresh, Holding, Live, M, Negative, New, Open, Secured, State, Taken};
+use attempt::{Asked, Early, Fresh, Holding, Live, M, Negative, New, Open, Secured, State, Taken, Uncertain};
 
 shared!(Fresh.what: Try = Sending | Unknown | Stuck);
 shared!(Open.what: Try = Sending | Unknown | Stuck | Pending);
@@ -498,6 +505,8 @@ shared!(Asked.what: Try = Unknown | Stuck | Pending | RequiresAction);
 shared!(Live.what: Try = Sending | Unknown | Stuck | Pending | RequiresAction);
 shared!(Secured.what: Try = Authorized | Capturing | CaptureUnknown | Voiding | PartiallyCaptured);
 shared!(Secured.hold: Held = Authorized | Capturing | CaptureUnknown | Voiding | PartiallyCaptured);
+shared!(Uncertain.what: Try = Capturing | CaptureUnknown);
+shared!(Uncertain.hold: Held = Capturing | CaptureUnknown);
 shared!(Holding.what: Try = Authorized | PartiallyCaptured);
 shared!(Holding.hold: Held = Authorized | PartiallyCaptured);
 shared!(Negative.what: Try = NotSent | Declined | Closed | Voided | Expired);
@@ -656,9 +665,20 @@ fn unknown<R: Goto<Unknown> + Row<M = M>>(what: &Try, cx: &Cx<'_, R>) -> Next<R>
     until(cx.after_ms(wait), Unknown { what: what.clone(), asked: 0, missing: 0 })
 }
 
-impl On<GaveUp> for Sending {
-    fn on(&self, e: &GaveUp, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        if e.sent { unknown(&self.what, cx) } else { to(NotSent { what: self.what.clone() }) }
+impl On<ChargeGaveUp> for Fresh {
+    fn on(&self, e: &ChargeGaveUp, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        match self {
+            _ if !e.sent => to(NotSent { what: self.what().clone() }),
+            Fresh::Sending(s) => unknown(&s.what, cx),
+            Fresh::Unknown(s) => stay(s.clone()),
+            Fresh::Stuck(s) => stay(s.clone()),
+        }
+    }
+}
+impl On<ChargeGaveUp> for Closing {
+    fn on(&self, e: &ChargeGaveUp, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // What never reached the channel needs no closing there.
+        if e.sent { stay(self.clone()) } else { to(Closed { what: self.what.clone() }) }
     }
 }
 impl On<Lost> for Sending {
@@ -1151,6 +1171,18 @@ impl On<StillHeld> for CaptureUnknown {
             cx.hold("capture_lost", "the channel holds the money and takes none of it");
         }
         uncaptured(&self.what, &self.hold, cx)
+    }
+}
+impl On<Stop> for Uncertain {
+    fn on(&self, _: &Stop, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let (what, hold) = (self.what(), self.hold());
+        if cx.unsent::<Capture>(hold.captures.saturating_sub(1)) {
+            return void(what, hold, cx);
+        }
+        match self {
+            Uncertain::Capturing(s) => stay(s.clone()),
+            Uncertain::CaptureUnknown(s) => stay(s.clone()),
+        }
     }
 }
 impl On<AnswerDue> for Voiding {

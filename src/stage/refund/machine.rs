@@ -23,7 +23,7 @@ crate::machine! {
     policy RefundPolicy;
     yields Conceded;
     effects {
-        SendBack             => done Repaid | Accepted | ShortBalance,
+        SendBack while Sent  => done Repaid | Accepted | ShortBalance,
                                 declined RefundRefused, unknown RefundLost, exhausted RefundGaveUp;
         InquireRefund (read) => done Repaid | Accepted | AccountClosed | RefundMissing,
                                 declined RefundRefused, unknown RefundLost, exhausted RefundGaveUp;

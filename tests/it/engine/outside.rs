@@ -8,16 +8,17 @@ use async_trait::async_trait;
 use consign::clock::Timestamp;
 use consign::engine::{Budget, CommandError, Delivered, Engine, Env as _, LaneLimits, PlaceError};
 use consign::gateway::{Handler, PaymentGateway as _, Repeats, Ticket};
+use consign::id::Key;
 use consign::machine::{Effect, Reply};
 use consign::pipeline::Disposition;
 use consign::stage::dispatch::{Accepted, HandOver, parcel};
-use consign::stage::payment::{Charge, attempt};
+use consign::stage::payment::{Charge, Start, attempt};
 use consign::store::{MemoryStore, Position, Store as _};
 use consign::testing::{Fault, FaultPlan, SandboxGateway, SandboxNotifier, VirtualEnv};
 
 use super::journey::{delivered, start};
 use super::support::{
-    DAY, Disk, Folder, HOUR, MINUTE, MORNING, SECOND, Shop, Trouble, World, agent, carla, count, draft, key,
+    Disk, Folder, HOUR, MINUTE, MORNING, SECOND, Shop, Trouble, World, agent, carla, count, draft, key,
     packs_itself, run,
 };
 
@@ -77,14 +78,7 @@ fn an_adapter_that_panics_parks_its_own_order_and_no_other() {
         shop.pass(MINUTE).await;
         // The panic left nothing outside: the inquiries find nothing there, and the customer pays again.
         shop.pass(HOUR).await;
-        let again = attempt::M::command(
-            2,
-            consign::stage::payment::Start {
-                tender: consign::id::Key(1),
-                channel: None,
-                method: String::new(),
-            },
-        );
+        let again = attempt::M::command(2, Start { tender: Key(1), channel: None, method: String::new() });
         shop.asks("o-1", &carla(), again).await;
         assert_eq!(shop.phase("o-1").await, "dispatched", "{}", shop.show("o-1").await);
         assert_eq!(shop.world.gateway.totals().duplicate_effects, 0);
@@ -99,8 +93,8 @@ fn a_store_that_panics_costs_one_answer_and_no_order() {
         placed(&shop, "o-2").await;
         shop.life.fail_at(shop.life.commits() + 1, Trouble::Panics);
         let pay = |k: u32| {
-            let tender = consign::id::Key(1);
-            let start = consign::stage::payment::Start { tender, channel: None, method: String::new() };
+            let tender = Key(1);
+            let start = Start { tender, channel: None, method: String::new() };
             attempt::M::command(k, start)
         };
         let lost = shop.engine.command(&key("o-1"), carla(), "pay", pay(1)).await;
@@ -161,9 +155,19 @@ fn a_lane_that_is_shut_blocks_no_other_and_opens_again() {
         assert_eq!(shop.phase("paid").await, "dispatched");
         shop.pass(10 * SECOND).await;
         assert_eq!(shop.world.gateway.moved(&key("waits")), (0, 0), "the lane is still shut");
-        shop.pass(DAY / 2).await;
-        assert_eq!(shop.world.gateway.moved(&key("fails")), (5_000, 0), "{}", shop.show("fails").await);
-        assert_eq!(shop.world.gateway.moved(&key("waits")).0, 5_000, "{}", shop.show("waits").await);
+        shop.pass(MINUTE).await;
+        for order in ["fails", "waits"] {
+            // Nothing was sent, and the customer waits no longer than for an answer.
+            let view = shop.order(order).await;
+            let attempt = view.instances().into_iter().find(|i| i.0 == "payment.attempt").map(|i| i.2);
+            assert_eq!(attempt, Some("NotSent"), "{}", shop.show(order).await);
+        }
+        shop.pass(9 * MINUTE).await;
+        for order in ["fails", "waits"] {
+            let again = Start { tender: Key(1), channel: None, method: String::new() };
+            shop.asks(order, &carla(), attempt::M::command(2, again)).await;
+            assert_eq!(shop.world.gateway.moved(&key(order)), (5_000, 0), "{}", shop.show(order).await);
+        }
     });
 }
 

@@ -161,6 +161,24 @@ fn reach_leaving(state: &str) -> Shop {
     s
 }
 
+/// The charge is still being called when its answer has been due for some time.
+fn reach_late(state: &str) -> Shop {
+    let mut policy = later();
+    if state == "Stuck" {
+        policy.payment.inquiries = 0;
+    }
+    let mut s = Shop::place(policy, order_of(5000));
+    s.asks(start(1));
+    s.due("payment.attempt", 1, "AnswerDue");
+    match state {
+        "Stuck" => s.due("payment.attempt", 1, "AskAgain"),
+        "Closing" => s.asks(attempt::M::command(1, Cancel)),
+        _ => {}
+    }
+    assert_eq!(s.state("payment.attempt", 1), state, "{}", s.show());
+    s
+}
+
 fn says<E>(e: E) -> Call
 where
     E: consign::machine::Evidence,
@@ -210,7 +228,7 @@ fn begin() -> Vec<Case> {
             || reach("Sending"),
             |s| s.gave_up("Charge", false),
             "
-            payment.attempt 1: Sending + GaveUp -> NotSent
+            payment.attempt 1: Sending + ChargeGaveUp -> NotSent
         ",
         ),
         case(
@@ -218,7 +236,47 @@ fn begin() -> Vec<Case> {
             || reach("Sending"),
             |s| s.gave_up("Charge", true),
             "
-            payment.attempt 1: Sending + GaveUp -> Unknown
+            payment.attempt 1: Sending + ChargeGaveUp -> Unknown
+        ",
+        ),
+        case(
+            "the charge turns out never to have been sent when its answer was due long ago",
+            || reach_late("Unknown"),
+            |s| s.gave_up("Charge", false),
+            "
+            payment.attempt 1: Unknown + ChargeGaveUp -> NotSent
+        ",
+        ),
+        case(
+            "the charge was sent and is unknown already",
+            || reach_late("Unknown"),
+            |s| s.gave_up("Charge", true),
+            "
+            payment.attempt 1: Unknown + ChargeGaveUp -> Unknown
+        ",
+        ),
+        case(
+            "the charge was sent and a person looks at it already",
+            || reach_late("Stuck"),
+            |s| s.gave_up("Charge", true),
+            "
+            payment.attempt 1: Stuck + ChargeGaveUp -> Stuck
+        ",
+        ),
+        case(
+            "the charge of an attempt that is being closed was never sent",
+            || reach_late("Closing"),
+            |s| s.gave_up("Charge", false),
+            "
+            payment.attempt 1: Closing + ChargeGaveUp -> Closed
+        ",
+        ),
+        case(
+            "the charge of an attempt that is being closed may have been sent",
+            || reach_late("Closing"),
+            |s| s.gave_up("Charge", true),
+            "
+            payment.attempt 1: Closing + ChargeGaveUp -> Closing
         ",
         ),
         case(
@@ -977,6 +1035,31 @@ fn secured() -> Vec<Case> {
         |s| s.due("payment.attempt", 1, "AnswerDue"),
         "
             payment.attempt 1: Capturing + AnswerDue -> CaptureUnknown
+        ",
+    ));
+    all.push(case(
+        "the order is cancelled while nobody knows of a capture",
+        || reach("CaptureUnknown"),
+        |s| s.asks(super::lifecycle::cancel()),
+        "
+            order.life 1: Placed + Cancel -> Cancelling
+            payment.attempt 1: CaptureUnknown + Stop -> CaptureUnknown
+            review.case 1: Scoring + Stop -> Withdrawn
+        ",
+    ));
+    all.push(case(
+        "the order is cancelled before a capture was sent",
+        || {
+            let mut s = reach("Capturing");
+            s.put_off("Capture");
+            s
+        },
+        |s| s.asks(super::lifecycle::cancel()),
+        "
+            order.life 1: Placed + Cancel -> Cancelling
+            payment.attempt 1: Capturing + Stop -> Voiding
+            review.case 1: Scoring + Stop -> Withdrawn
+            wants Void 1 #0 channel=card reference=r1
         ",
     ));
     all.push(case(

@@ -234,6 +234,13 @@ impl Shop {
         self.answers(id, EffectAnswer::Exhausted { sent, why: "unreachable".to_owned() });
     }
 
+    /// It was provably not sent, and is tried again in a minute.
+    pub(crate) fn put_off(&mut self, effect: &str) {
+        let effect = self.effect(effect);
+        let not_before = Some(self.now.saturating_add(std::time::Duration::from_secs(60)));
+        self.step(Actor::system(), EventKind::Retry { effect, not_before, sent: false }).unwrap();
+    }
+
     /// The outside did what the effect of this number wanted.
     pub(crate) fn answer_done(&mut self, effect: u64, told: Told) {
         self.answers(effect, EffectAnswer::Done(told));
@@ -399,7 +406,7 @@ fn came(d: &Decision) -> Came {
         for p in &entry.postings {
             let _ = writeln!(told, "posts {}", posting(p));
         }
-        for w in &entry.wanted {
+        for w in entry.wanted.iter().filter(|w| !w.withdrawn) {
             let _ =
                 writeln!(told, "wants {} {} {}", w.name.rsplit('/').next().unwrap_or("?"), w.key, effect(w));
         }

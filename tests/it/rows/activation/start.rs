@@ -70,6 +70,7 @@ pub(super) fn planned() -> Vec<Case> {
             |s| s.asks(lifecycle::cancel()),
             "
             order.life 1: Placed + Cancel -> Cancelling
+            payment.attempt 1: Capturing + Stop -> Capturing
             activation.service 1: Planned + Stop -> Cancelled
         ",
         ),
@@ -109,6 +110,31 @@ pub(super) fn fresh() -> Vec<Case> {
             |s| s.gave_up("Activate", true),
             "
             activation.service 1: Activating + ActivationGaveUp -> ActivationUnknown
+        ",
+        ),
+        case(
+            "the platform turns out never to have been reached when its answer was due long ago",
+            || {
+                let mut s = reach("Activating");
+                s.due(PLACE, 1, "AnswerDue");
+                s
+            },
+            |s| s.gave_up("Activate", false),
+            "
+            activation.service 1: ActivationUnknown + ActivationGaveUp -> Planned
+            holds platform_unreachable
+        ",
+        ),
+        case(
+            "the platform may have been reached, and is asked already",
+            || {
+                let mut s = reach("Activating");
+                s.due(PLACE, 1, "AnswerDue");
+                s
+            },
+            |s| s.gave_up("Activate", true),
+            "
+            activation.service 1: ActivationUnknown + ActivationGaveUp -> ActivationUnknown
         ",
         ),
         case(
