@@ -187,7 +187,7 @@ impl FaultPlan {
 pub(super) enum Refusal {
     NotSent(String),
     Unknown(String),
-    Later,
+    Later(Duration),
     Declined,
 }
 
@@ -197,7 +197,7 @@ impl Refusal {
         match self {
             Refusal::NotSent(why) => Refusal::NotSent(why + words),
             Refusal::Unknown(why) => Refusal::Unknown(why + words),
-            Refusal::Later | Refusal::Declined => self,
+            Refusal::Later(_) | Refusal::Declined => self,
         }
     }
 
@@ -205,7 +205,7 @@ impl Refusal {
         match self {
             Refusal::NotSent(why) => Reply::NotSent(why),
             Refusal::Unknown(why) => Reply::Unknown(why),
-            Refusal::Later => Reply::Later(Duration::from_secs(1)),
+            Refusal::Later(wait) => Reply::Later(wait),
             Refusal::Declined => Reply::Declined(declined),
         }
     }

@@ -14,7 +14,7 @@ mod wire;
 
 pub use crate::planted::{Mutant, Planted, plant};
 pub use faults::{Fault, FaultPlan};
-pub use payments::{GatewayTotals, SandboxGateway};
+pub use payments::{GatewayTotals, Habit, Outage, SandboxGateway};
 pub use platform::{PlatformTotals, SandboxPlatform};
 pub use sandbox::{SandboxCarrier, SandboxInventory, SandboxNotifier, SandboxScorer};
 pub use virtual_env::VirtualEnv;

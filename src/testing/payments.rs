@@ -3,6 +3,11 @@
 // What a fault does not change about a call is the same for every other one, also for those to come.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod console;
+
+pub(super) use console::long_number;
+pub use console::{Habit, Outage};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
@@ -22,8 +27,8 @@ use crate::id::{Actor, Channel, Key, OrderKey};
 use crate::machine::Reply;
 use crate::money::Money;
 use crate::stage::payment::{
-    Authorised, Capture, CaptureRefused, Charge, Close, DeclineClass, Gone, HoldReleased, Inquire, NotThere,
-    Paid, Pended, Refused, StillHeld, Void, VoidRefused, attempt,
+    ActionNeeded, Authorised, Capture, CaptureRefused, Charge, Close, DeclineClass, Gone, HoldReleased,
+    Inquire, NextAction, NotThere, Paid, Pended, Refused, StillHeld, Void, VoidRefused, attempt,
 };
 use crate::stage::refund::{Accepted, InquireRefund, RefundMissing, RefundRefused, Repaid, SendBack, refund};
 
@@ -64,16 +69,27 @@ struct PutOff {
 struct Attempt {
     channel: Channel,
     amount: Money,
+    /// Whether money was held before it was taken.
+    authorised: bool,
+    /// Whether the customer pays it on a page of the provider.
+    session: bool,
     captured: bool,
     /// What was taken of it, and what of that was given back.
     taken_minor: i64,
     back_minor: i64,
+    /// What the scheme took back.
+    failed_minor: i64,
     closed: bool,
 }
 
 impl Attempt {
     fn taken(&self) -> Money {
         Money::new(self.taken_minor, self.amount.currency())
+    }
+
+    /// Whether more of it may be captured.
+    fn more(&self) -> bool {
+        self.authorised && !self.closed && self.taken_minor < self.amount.minor()
     }
 }
 
@@ -92,6 +108,18 @@ struct GatewayBooks {
     /// Whether keys mean nothing, as such a provider says.
     keyless: bool,
     messages: Vec<Delivery>,
+    habits: BTreeSet<Habit>,
+    /// Calls that are turned away: for which order, how, and until when.
+    outages: Vec<(Option<String>, Outage, Timestamp)>,
+    /// Closes of what had not arrived, which leave no other trace.
+    closed_early: BTreeSet<(String, Key)>,
+    /// What came back of each refund, in minor units.
+    bounced: BTreeMap<(String, Key), i64>,
+    /// How many messages told of each payment or refund.
+    told: BTreeMap<(String, String), u64>,
+    /// When keys were first used, and how long they are kept.
+    used: BTreeMap<String, Timestamp>,
+    key_life: Option<Duration>,
     calls: BTreeMap<(String, &'static str), u32>,
     /// Attempts by order and instance.
     attempts: BTreeMap<(String, Key), Attempt>,
@@ -158,7 +186,10 @@ impl SandboxGateway {
     #[must_use]
     pub fn promising(mut self, repeats: Repeats) -> Self {
         self.repeats = repeats;
-        lock(&self.books).keyless = !matches!(repeats, Repeats::Idempotent { .. });
+        let mut b = lock(&self.books);
+        b.keyless = !matches!(repeats, Repeats::Idempotent { .. });
+        b.key_life = if let Repeats::Idempotent { key_ttl } = repeats { Some(key_ttl) } else { None };
+        drop(b);
         self
     }
 
@@ -244,6 +275,14 @@ impl SandboxGateway {
         act: impl FnOnce(&mut GatewayBooks) -> io::Result<T> + Send,
     ) -> Result<(T, Option<u64>), Refusal> {
         let now = self.now(ticket);
+        let away = lock(&self.books).turned_away(&ticket.order, now);
+        match away {
+            Some(Outage::Refused) => return Err(Refusal::NotSent("the line is down".to_owned())),
+            Some(Outage::Busy { retry_after_ms }) => {
+                return Err(Refusal::Later(Duration::from_millis(retry_after_ms)));
+            }
+            None => {}
+        }
         let (fault, roll) = lock(&self.books).befalls(ticket, operation, now);
         if fault == Fault::Late {
             // After the engine has given up waiting, so that the first inquiries find nothing.
@@ -261,7 +300,7 @@ impl SandboxGateway {
         let done = match fault {
             Fault::NotSent => return Err(Refusal::NotSent("the line is down".to_owned())),
             Fault::LoseCall => return Err(Refusal::Unknown("no answer".to_owned())),
-            Fault::Later => return Err(Refusal::Later),
+            Fault::Later => return Err(Refusal::Later(Duration::from_secs(1))),
             Fault::Decline => return Err(Refusal::Declined),
             Fault::StoredError if roll % 2 == 0 => {
                 return Err(Refusal::Unknown("the server failed".to_owned()));
@@ -285,7 +324,8 @@ impl SandboxGateway {
             (Ok(_), Fault::Error | Fault::StoredError) => lost("the server failed"),
             (Ok(value), Fault::Doubled) => {
                 if let Some(line) = b.done.get(ticket.key.as_str()).cloned() {
-                    b.messages.push(message(&ticket.order, &line, now));
+                    let told = b.message(&ticket.order, &line, now);
+                    b.messages.push(told);
                 }
                 Ok((value, None))
             }
@@ -334,6 +374,7 @@ impl GatewayBooks {
         self.catch_up(now);
         let nth = self.call(ticket, operation);
         let key = ticket.key.as_str();
+        self.ages(key, now);
         let roll = self.plan.roll(ticket, "how", nth);
         if self.broken.get(key).is_some_and(|until| *until > now) {
             return (Fault::LoseCall, roll);
@@ -396,6 +437,19 @@ impl GatewayBooks {
         self.done.get(key).filter(|_| !self.keyless && !self.forgotten.contains(key))
     }
 
+    /// Forgets a key whose life is over.
+    fn ages(&mut self, key: &str, now: Timestamp) {
+        let first = *self.used.entry(key.to_owned()).or_insert(now);
+        if let Some(life) = self.key_life
+            && self.has(Habit::KeysExpire)
+            && now.since(first) > life
+            && self.done.contains_key(key)
+            && self.forgotten.insert(key.to_owned())
+        {
+            self.count(Habit::KeysExpire.name());
+        }
+    }
+
     /// Whether an attempt is accepted and not carried out yet.
     fn awaits(&self, order: &str, instance: Key, op: &[&str]) -> bool {
         self.debts.values().any(|p| {
@@ -415,8 +469,12 @@ impl GatewayBooks {
             if self.known(&key).is_some() || !self.allows(&line) || self.write(line.clone()).is_err() {
                 continue;
             }
-            if pending {
-                self.messages.push(message(&order, &line, at));
+            // Nobody asks any more what became of a payment that was closed before it arrived.
+            let unasked =
+                line.op != "refund" && self.closed_early.contains(&(line.order.clone(), line.instance));
+            if pending || unasked {
+                let told = self.message(&order, &line, at);
+                self.messages.push(told);
             }
         }
     }
@@ -426,6 +484,9 @@ impl GatewayBooks {
         let attempt = self.attempts.get(&(line.order.clone(), line.attempt.unwrap_or(line.instance)));
         match line.op.as_str() {
             "charge" | "authorise" => attempt.is_none_or(|a| !a.closed && !a.captured),
+            "capture" if self.in_parts() => attempt.is_some_and(|a| {
+                a.more() && line.amount.minor() <= a.amount.minor().saturating_sub(a.taken_minor)
+            }),
             "capture" => attempt.is_some_and(|a| !a.closed && !a.captured),
             "refund" => {
                 attempt.is_some_and(|a| line.amount.minor() <= a.taken_minor.saturating_sub(a.back_minor))
@@ -443,9 +504,12 @@ impl GatewayBooks {
         let fresh = || Attempt {
             channel: line.channel.clone(),
             amount: line.amount,
+            authorised: line.op == "authorise",
+            session: line.op == "session",
             captured: false,
             taken_minor: 0,
             back_minor: 0,
+            failed_minor: 0,
             closed: false,
         };
         let take = |a: &mut Attempt| {
@@ -453,21 +517,50 @@ impl GatewayBooks {
             a.taken_minor = a.taken_minor.saturating_add(line.amount.minor());
         };
         let mut moved = false;
+        let less = |m: &mut BTreeMap<Channel, i64>| {
+            let n = m.entry(line.channel.clone()).or_default();
+            *n = n.saturating_sub(line.amount.minor());
+        };
         match line.op.as_str() {
             "charge" => {
+                if self.closed_early.contains(&at) {
+                    self.count(Habit::NoTombstones.name());
+                }
                 take(self.attempts.entry(at).or_insert_with(fresh));
                 add(&mut self.captured);
                 moved = true;
             }
-            "authorise" => {
+            "authorise" | "session" => {
                 self.attempts.entry(at).or_insert_with(fresh);
             }
-            "capture" => {
+            "capture" | "console_capture" => {
+                if self.attempts.get(&at).is_some_and(|a| a.captured) {
+                    self.count(Habit::ManyCaptures.name());
+                }
                 take(self.attempts.entry(at).or_insert_with(fresh));
                 add(&mut self.captured);
                 moved = true;
             }
-            "refund" => {
+            "fail" => {
+                if let Some(a) = self.attempts.get_mut(&at) {
+                    a.taken_minor = a.taken_minor.saturating_sub(line.amount.minor());
+                    a.failed_minor = a.failed_minor.saturating_add(line.amount.minor());
+                }
+                less(&mut self.captured);
+                let (taken, _) = self.moved.entry(line.order.clone()).or_default();
+                *taken = taken.saturating_sub(line.amount.minor());
+            }
+            "bounce" => {
+                if let Some(a) = self.attempts.get_mut(&at) {
+                    a.back_minor = a.back_minor.saturating_sub(line.amount.minor());
+                }
+                less(&mut self.refunded);
+                let (_, back) = self.moved.entry(line.order.clone()).or_default();
+                *back = back.saturating_sub(line.amount.minor());
+                let of = self.bounced.entry((line.order.clone(), line.instance)).or_default();
+                *of = of.saturating_add(line.amount.minor());
+            }
+            "refund" | "console_refund" => {
                 if let Some(a) = self.attempts.get_mut(&at) {
                     a.back_minor = a.back_minor.saturating_add(line.amount.minor());
                 }
@@ -479,9 +572,11 @@ impl GatewayBooks {
         }
         if moved {
             let (taken, back) = self.moved.entry(line.order.clone()).or_default();
-            let side = if line.op == "refund" { back } else { taken };
+            let side = if line.op.ends_with("refund") { back } else { taken };
             *side = side.saturating_add(line.amount.minor());
-            let key = (line.order.clone(), line.instance, line.op.clone());
+            // Where captures may be many, each is one by its key.
+            let op = if line.op == "capture" && self.in_parts() { &line.key } else { &line.op };
+            let key = (line.order.clone(), line.instance, op.clone());
             let n = self.movements.entry(key).or_default();
             *n = n.saturating_add(1);
         }
@@ -513,29 +608,36 @@ impl GatewayBooks {
     }
 }
 
-fn reference(ticket: &Ticket, instance: Key) -> String {
-    format!("pay-{}-{instance}", ticket.order.order)
-}
-
 fn refused(code: &str) -> Refused {
     Refused { class: DeclineClass::Soft, code: code.to_owned() }
 }
 
-fn paid(ticket: &Ticket, channel: &Channel, amount: Money) -> Paid {
-    Paid {
-        channel: channel.clone(),
-        reference: reference(ticket, ticket.instance),
-        amount,
-        more_allowed: false,
+impl SandboxGateway {
+    fn reference(&self, ticket: &Ticket) -> String {
+        lock(&self.books).reference(&ticket.order, ticket.instance)
     }
-}
 
-fn authorised(ticket: &Ticket, channel: &Channel, amount: Money) -> Authorised {
-    Authorised {
-        channel: channel.clone(),
-        reference: reference(ticket, ticket.instance),
-        amount,
-        expires_at: None,
+    fn paid(&self, ticket: &Ticket, channel: &Channel, amount: Money) -> Paid {
+        let b = lock(&self.books);
+        let of = b.attempts.get(&(ticket.order.to_string(), ticket.instance));
+        Paid {
+            channel: channel.clone(),
+            reference: b.reference(&ticket.order, ticket.instance),
+            amount,
+            more_allowed: b.in_parts() && of.is_some_and(Attempt::more),
+        }
+    }
+
+    fn authorised(&self, ticket: &Ticket, channel: &Channel, amount: Money) -> Authorised {
+        let reference = self.reference(ticket);
+        Authorised { channel: channel.clone(), reference, amount, expires_at: None }
+    }
+
+    /// The page on which the customer pays.
+    fn page(&self, ticket: &Ticket) -> ActionNeeded {
+        let reference = self.reference(ticket);
+        let action = NextAction::Redirect { url: format!("https://pay.example/{reference}") };
+        ActionNeeded { reference, action, expires_at: None }
     }
 }
 
@@ -554,24 +656,42 @@ impl PaymentGateway for SandboxGateway {
             if let Some(held) = b.known(ticket.key.as_str()) {
                 return Ok(held.amount == charge.amount);
             }
-            let op = if charge.capture { "charge" } else { "authorise" };
+            // One in three pays on a page; an attempt that has one keeps it.
+            let page = b.has(Habit::Sessions) && charge.capture && b.plan.roll(ticket, "page", 0) % 3 == 0;
+            if page && b.attempts.get(&at).is_some_and(|a| a.session) {
+                return Ok(true);
+            }
+            let op = match (page, charge.capture) {
+                (true, _) => "session",
+                (false, true) => "charge",
+                (false, false) => "authorise",
+            };
+            if page && b.putting_off.is_none() {
+                b.count(Habit::Sessions.name());
+            }
+            if b.has(Habit::LongNumbers) {
+                b.count(Habit::LongNumbers.name());
+            }
             b.write(GatewayBooks::line(op, ticket, &charge.channel, charge.amount))?;
             Ok(true)
         });
-        let awaits = |b: &GatewayBooks| b.awaits(&at.0, at.1, &["charge", "authorise"]);
+        const CHARGES: &[&str] = &["charge", "authorise", "session"];
+        let awaits = |b: &GatewayBooks| b.awaits(&at.0, at.1, CHARGES);
+        let page = |b: &GatewayBooks| b.attempts.get(&at).is_some_and(|a| a.session && !a.captured);
         match done.await {
             Ok((true, _)) if awaits(&lock(&self.books)) => {
-                Reply::Done(Pended { reference: reference(ticket, ticket.instance) }.into())
+                Reply::Done(Pended { reference: self.reference(ticket) }.into())
             }
+            Ok((true, _)) if page(&lock(&self.books)) => Reply::Done(self.page(ticket).into()),
             Ok((true, said)) => {
                 let (channel, amount) = said.map_or_else(
                     || (charge.channel.clone(), charge.amount),
                     |roll| lie(&charge.channel, charge.amount, roll),
                 );
                 if charge.capture {
-                    Reply::Done(paid(ticket, &channel, amount).into())
+                    Reply::Done(self.paid(ticket, &channel, amount).into())
                 } else {
-                    Reply::Done(authorised(ticket, &channel, amount).into())
+                    Reply::Done(self.authorised(ticket, &channel, amount).into())
                 }
             }
             Ok((false, _)) => Reply::Declined(refused("closed")),
@@ -582,22 +702,25 @@ impl PaymentGateway for SandboxGateway {
 
     async fn inquire(&self, inquire: Inquire, ticket: &Ticket) -> Answer<Inquire> {
         let at = (ticket.order.to_string(), ticket.instance);
+        let unseen = inquire.reference.is_none();
         let seen = self.run(ticket, "inquire", |b| {
-            Ok((b.attempts.get(&at).cloned(), b.awaits(&at.0, at.1, &["charge", "authorise"])))
+            if unseen && !b.finds(ticket.key.as_str()) {
+                return Ok((None, false));
+            }
+            Ok((b.attempts.get(&at).cloned(), b.awaits(&at.0, at.1, &["charge", "authorise", "session"])))
         });
         match seen.await {
-            Ok(((None, true), _)) => {
-                Reply::Done(Pended { reference: reference(ticket, ticket.instance) }.into())
-            }
+            Ok(((None, true), _)) => Reply::Done(Pended { reference: self.reference(ticket) }.into()),
             Ok(((None, false), _)) => Reply::Done(NotThere.into()),
             Ok(((Some(a), _), said)) if a.captured => {
                 let (channel, amount) = said
                     .map_or_else(|| (a.channel.clone(), a.taken()), |roll| lie(&a.channel, a.taken(), roll));
-                Reply::Done(paid(ticket, &channel, amount).into())
+                Reply::Done(self.paid(ticket, &channel, amount).into())
             }
             Ok(((Some(a), _), _)) if a.closed => Reply::Done(Gone.into()),
+            Ok(((Some(a), _), _)) if a.session => Reply::Done(self.page(ticket).into()),
             Ok(((Some(_), _), _)) if inquire.held => Reply::Done(StillHeld.into()),
-            Ok(((Some(a), _), _)) => Reply::Done(authorised(ticket, &a.channel, a.amount).into()),
+            Ok(((Some(a), _), _)) => Reply::Done(self.authorised(ticket, &a.channel, a.amount).into()),
             Err(other) => other.reply(refused("refused")),
         }
     }
@@ -608,12 +731,17 @@ impl PaymentGateway for SandboxGateway {
             if let Some(a) = b.attempts.get(&at).filter(|a| a.captured) {
                 return Ok(Some(a.clone()));
             }
+            let unseen = close.reference.is_none() && !b.finds(ticket.key.as_str());
+            if b.has(Habit::NoTombstones) && (unseen || !b.attempts.contains_key(&at)) {
+                b.closed_early.insert(at.clone());
+                return Ok(None);
+            }
             let none = Money::zero(b.attempts.get(&at).map_or_else(euro, |a| a.amount.currency()));
             b.write(GatewayBooks::line("close", ticket, &close.channel, none))?;
             Ok(None)
         });
         match done.await {
-            Ok((Some(a), _)) => Reply::Done(paid(ticket, &a.channel, a.taken()).into()),
+            Ok((Some(a), _)) => Reply::Done(self.paid(ticket, &a.channel, a.taken()).into()),
             Ok((None, _)) => Reply::Done(Gone.into()),
             Err(other) => other.reply(crate::stage::payment::CloseRefused { code: "refused".to_owned() }),
         }
@@ -625,10 +753,11 @@ impl PaymentGateway for SandboxGateway {
             if b.known(ticket.key.as_str()).is_some() {
                 return Ok(true);
             }
-            let open = b
-                .attempts
-                .get(&at)
-                .is_some_and(|a| !a.closed && !a.captured && capture.amount.minor() <= a.amount.minor());
+            let parts = b.in_parts();
+            let open = b.attempts.get(&at).is_some_and(|a| {
+                let left = a.amount.minor().saturating_sub(a.taken_minor);
+                !a.closed && (parts || !a.captured) && capture.amount.minor() <= left
+            });
             if open {
                 b.write(GatewayBooks::line("capture", ticket, &capture.channel, capture.amount))?;
             }
@@ -636,7 +765,13 @@ impl PaymentGateway for SandboxGateway {
         });
         let no = |code: &str| CaptureRefused { code: code.to_owned() };
         match done.await {
-            Ok((true, _)) => Reply::Done(paid(ticket, &capture.channel, capture.amount).into()),
+            Ok((true, _)) => {
+                let mut told = self.paid(ticket, &capture.channel, capture.amount);
+                if lock(&self.books).names_captures() {
+                    told.reference = format!("cap-{}", ticket.key);
+                }
+                Reply::Done(told.into())
+            }
             Ok((false, _)) => Reply::Declined(no("not_capturable")),
             Err(other) => other.reply(no("refused")),
         }
@@ -645,7 +780,9 @@ impl PaymentGateway for SandboxGateway {
     async fn void(&self, void: Void, ticket: &Ticket) -> Answer<Void> {
         let at = (ticket.order.to_string(), ticket.instance);
         let done = self.run(ticket, "void", |b| {
-            if let Some(a) = b.attempts.get(&at).filter(|a| a.captured) {
+            // What is left of an authorisation is released, also where some of it was captured.
+            let more = b.in_parts() && b.attempts.get(&at).is_some_and(Attempt::more);
+            if let Some(a) = b.attempts.get(&at).filter(|a| a.captured && !more) {
                 return Ok(Some(a.clone()));
             }
             let none = Money::zero(b.attempts.get(&at).map_or_else(euro, |a| a.amount.currency()));
@@ -653,7 +790,7 @@ impl PaymentGateway for SandboxGateway {
             Ok(None)
         });
         match done.await {
-            Ok((Some(a), _)) => Reply::Done(paid(ticket, &a.channel, a.taken()).into()),
+            Ok((Some(a), _)) => Reply::Done(self.paid(ticket, &a.channel, a.taken()).into()),
             Ok((None, _)) => Reply::Done(HoldReleased.into()),
             Err(other) => other.reply(VoidRefused { code: "refused".to_owned() }),
         }
@@ -665,7 +802,11 @@ impl PaymentGateway for SandboxGateway {
                 return Ok(held.amount == refund.amount);
             }
             let at = (ticket.order.to_string(), refund.attempt);
-            let left = b.attempts.get(&at).map_or(0, |a| a.taken_minor.saturating_sub(a.back_minor));
+            let balance = b.has(Habit::PaysFromBalance);
+            let left = b.attempts.get(&at).map_or(0, |a| {
+                let failed = if balance { a.failed_minor } else { 0 };
+                a.taken_minor.saturating_add(failed).saturating_sub(a.back_minor)
+            });
             if refund.amount.minor() > left {
                 return Ok(false);
             }
@@ -723,23 +864,59 @@ fn repaid(order: &OrderKey, instance: Key, channel: &Channel, amount: Money) -> 
     Repaid { channel: channel.clone(), reference: back_reference(order, instance), amount }
 }
 
-/// What the provider says of its own accord, once something that it had accepted is carried out.
-fn message(order: &OrderKey, line: &Line, at: Timestamp) -> Delivery {
-    let reference = format!("pay-{}-{}", order.order, line.instance);
-    let (channel, amount) = (line.channel.clone(), line.amount);
-    let evidence = match line.op.as_str() {
-        "refund" => refund::M::evidence(line.instance, repaid(order, line.instance, &channel, amount)),
-        "authorise" => {
-            attempt::M::evidence(line.instance, Authorised { channel, reference, amount, expires_at: None })
+impl GatewayBooks {
+    /// Whether an inquiry that bears this key finds anything.
+    fn finds(&mut self, key: &str) -> bool {
+        if !self.has(Habit::LooksUpByKey) {
+            return true;
         }
-        _ => attempt::M::evidence(line.instance, Paid { channel, reference, amount, more_allowed: false }),
-    };
-    Delivery {
-        order: order.clone(),
-        evidence,
-        source: "gateway".into(),
-        event: line.key.as_str().into(),
-        occurred: at,
-        by: Actor::agent("gateway").expect("a name"),
+        self.count(Habit::LooksUpByKey.name());
+        self.done.contains_key(key) || self.debts.keys().any(|(_, k)| k == key)
+    }
+
+    fn names_captures(&mut self) -> bool {
+        let names = self.has(Habit::CaptureIds);
+        if names {
+            self.count(Habit::CaptureIds.name());
+        }
+        names
+    }
+
+    /// What the provider says of its own accord, once something that it had accepted is carried out.
+    fn message(&mut self, order: &OrderKey, line: &Line, at: Timestamp) -> Delivery {
+        let reference = self.reference(order, line.instance);
+        let (channel, amount) = (line.channel.clone(), line.amount);
+        let of = self.attempts.get(&(line.order.clone(), line.instance));
+        let more_allowed = self.in_parts() && of.is_some_and(Attempt::more);
+        let evidence = match line.op.as_str() {
+            "refund" => refund::M::evidence(line.instance, repaid(order, line.instance, &channel, amount)),
+            "authorise" => attempt::M::evidence(
+                line.instance,
+                Authorised { channel, reference, amount, expires_at: None },
+            ),
+            "session" => {
+                let action = NextAction::Redirect { url: format!("https://pay.example/{reference}") };
+                attempt::M::evidence(line.instance, ActionNeeded { reference, action, expires_at: None })
+            }
+            "capture" => {
+                let own = self.has(Habit::CaptureIds);
+                let reference = if own { format!("cap-{}", line.key) } else { reference };
+                attempt::M::evidence(line.instance, Paid { channel, reference, amount, more_allowed })
+            }
+            _ => attempt::M::evidence(line.instance, Paid { channel, reference, amount, more_allowed }),
+        };
+        let event = if self.has(Habit::SharedEvents) {
+            self.event(order, evidence.machine, evidence.key)
+        } else {
+            line.key.clone()
+        };
+        Delivery {
+            order: order.clone(),
+            evidence,
+            source: "gateway".into(),
+            event: event.into(),
+            occurred: at,
+            by: Actor::agent("gateway").expect("a name"),
+        }
     }
 }

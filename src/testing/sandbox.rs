@@ -397,6 +397,9 @@ struct CarrierBooks {
     offers: Vec<Offer>,
     refusing: BTreeSet<String>,
     brings_back: bool,
+    /// Whether labels have numbers as large carriers give them, and how many have.
+    numbers: bool,
+    numbered: u64,
     /// Parcels that are wanted back, by order and instance.
     turned: BTreeSet<String>,
 }
@@ -505,6 +508,17 @@ impl SandboxCarrier {
         self.wire.books().refusing.insert(carrier.to_owned());
     }
 
+    /// Lets labels have numbers as large carriers give them: a code and thirteen digits, of an instant.
+    pub fn number_labels(&self) {
+        self.wire.books().numbers = true;
+    }
+
+    /// How many labels have such numbers.
+    #[must_use]
+    pub fn numbered(&self) -> u64 {
+        self.wire.books().numbered
+    }
+
     /// Whether parcels that are on their way are brought back when that is asked. At first they are not.
     pub fn bring_back(&self, yes: bool) {
         self.wire.books().brings_back = yes;
@@ -515,12 +529,18 @@ impl SandboxCarrier {
 impl CarrierAdapter for SandboxCarrier {
     async fn book(&self, book: Book, ticket: &Ticket) -> Answer<Book> {
         let number: String = ticket.key.as_str().chars().take(12).collect();
-        let tracking = format!("TRK-{number}");
+        let tracking = if self.wire.books().numbers {
+            let digits = super::payments::long_number(&number);
+            format!("JD-17{}", digits.chars().take(11).collect::<String>())
+        } else {
+            format!("TRK-{number}")
+        };
         let so = self.wire.books().booked.contains_key(&tracking);
         let label = tracking.clone();
         let act = move |b: &mut CarrierBooks| {
             let refuses = book.carrier.as_ref().is_some_and(|carrier| b.refusing.contains(carrier));
             if !refuses {
+                b.numbered = b.numbered.saturating_add(u64::from(b.numbers));
                 b.write(LabelLine::Book { tracking: label, carrier: book.carrier })?;
             }
             Ok(!refuses)

@@ -103,6 +103,12 @@ impl VirtualEnv {
         wake.into_iter().for_each(Waker::wake);
     }
 
+    /// Sets the clock to a time, also back, as a person or a time server does. Who waits for a later one sleeps on.
+    pub fn turn(&self, to: Timestamp) {
+        self.shared.state().now = to;
+        self.set(to);
+    }
+
     /// Waits until nothing is under way. Who was given what it queued for has its turn first.
     pub async fn settled(&self) {
         loop {

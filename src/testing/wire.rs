@@ -147,7 +147,7 @@ impl<B> Wire<B> {
         match fault {
             Fault::NotSent => return Err(Refusal::NotSent("the line is down".to_owned())),
             Fault::LoseCall => return Err(Refusal::Unknown("no answer".to_owned())),
-            Fault::Later => return Err(Refusal::Later),
+            Fault::Later => return Err(Refusal::Later(Duration::from_secs(1))),
             Fault::Decline => return Err(Refusal::Declined),
             Fault::Late => {
                 let wait = 20_000 + s.plan.roll(ticket, "how", nth) % 30_000;

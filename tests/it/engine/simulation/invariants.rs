@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use consign::engine::OrderView;
 use consign::id::{Key, OrderKey};
 use consign::journal::{EntryView, read_entry, verify};
+use consign::ledger::Code;
 use consign::machine::Machine;
 use consign::machine::graph::NEW;
 use consign::pipeline::lifecycle::lifecycle;
@@ -18,7 +19,8 @@ use consign::stage::review::case;
 use consign::store::{Entry, Stored};
 
 use super::super::secrets::hears_all_of;
-use super::super::support::{carla, key};
+use super::super::support::carla;
+use super::unkind::{NOT_YET_HELD, Unkind};
 use super::{ORDERS, Simulation, of};
 
 /// An order as it stands in the store, and how it came to that.
@@ -43,7 +45,7 @@ impl Simulation {
                     continue;
                 }
             };
-            let mut found = self.money(&order);
+            let mut found = self.money(n, &order);
             found.extend(self.records(&order));
             found.extend(self.goods(&order));
             found.extend(self.people(&order));
@@ -53,6 +55,8 @@ impl Simulation {
                 order.print();
             }
             let id = &order.id;
+            found.extend(self.unkind(n, &order));
+            found.retain(|(which, _)| holds(which));
             out.extend(found.into_iter().map(|(which, what)| format!("{which} {id}: {what}")));
             let _ = write!(self.log, "{:?}", order.stored.head);
         }
@@ -77,7 +81,7 @@ impl Simulation {
 
     /// An order, where it was placed. I1: what was acknowledged is there, and can be opened.
     async fn told(&mut self, n: usize) -> Result<Option<Told>, String> {
-        let (id, store) = (key(&format!("o-{n}")), self.workers[0].engine.store());
+        let (id, store) = (self.id(n), self.workers[0].engine.store());
         let Some(stored) = store.load(&id).await.unwrap() else {
             let lost = self.acknowledged[n];
             return if lost { Err(format!("I1 {id} was acknowledged and is gone")) } else { Ok(None) };
@@ -89,22 +93,35 @@ impl Simulation {
     }
 
     /// I2, I3, I4: money moves once, no more goes back than came, and the books say what the provider's books say.
-    fn money(&mut self, order: &Told) -> Vec<Breach> {
+    fn money(&mut self, n: usize, order: &Told) -> Vec<Breach> {
         let (mut out, p) = (Vec::new(), &order.view.progress);
         let (taken, back) = self.world.gateway.moved(&order.id);
         let (booked, repaid, due) =
             (p.books.captured(None), p.books.refunded(None), p.books.refund_due(None));
-        if taken > p.order.total().minor() + surplus(&order.view) {
+        let astray = self.astray.get(&n).copied().unwrap_or_default();
+        // What the scheme takes back after it was refunded is gone twice, whatever anybody does.
+        let failed = self.kinds.contains(&Unkind::CaptureFailures);
+        let unexplained: i64 = p.books.sums().filter(|s| s.code == Code::P18).map(|s| s.amount_minor).sum();
+        if taken > p.order.total().minor() + surplus(&order.view) + astray {
             out.push(("I2", format!("{taken} taken of {}", p.order.total())));
         }
-        if back > taken {
+        if back > taken && !failed {
             out.push(("I3", format!("{back} given back of {taken}")));
         }
-        if due + repaid > booked {
+        if due + repaid > booked && !failed {
             out.push(("I3", format!("{repaid} and {due} of {booked}")));
         }
-        if (taken, back) != (booked, repaid) {
-            out.push(("I4", format!("the gateway has {taken} and {back}, the books {booked} and {repaid}")));
+        // What comes back of a refund, or goes back by another hand, may stand on the other side of the books.
+        let sides = [Unkind::Bounces, Unkind::Console, Unkind::CaptureFailures].iter();
+        let net_only = sides.filter(|k| self.kinds.contains(k)).count() > 0;
+        let same = if net_only {
+            taken - back == booked - repaid - unexplained
+        } else {
+            (taken, back) == (booked, repaid + unexplained)
+        };
+        if !same {
+            let books = format!("the books {booked} and {repaid} and {unexplained}");
+            out.push(("I4", format!("the gateway has {taken} and {back}, {books}")));
         }
         for (_, state) in of::<refund::M>(&order.view) {
             if matches!(state, refund::State::Succeeded(_)) {
@@ -197,6 +214,40 @@ impl Simulation {
         out
     }
 
+    /// I14 to I19: no call is made whose reason is gone, nothing is captured again while it is in doubt, what is paid for
+    /// an order that waits for it stays, no money is left lying in silence, no command is dropped or taken for a message.
+    fn unkind(&mut self, n: usize, order: &Told) -> Vec<Breach> {
+        let p = &order.view.progress;
+        let wrong = self.wrong.lock().unwrap().clone();
+        let own = wrong.into_iter().filter(|(id, _, _)| *id == order.id);
+        let mut out: Vec<Breach> = own.map(|(_, which, what)| (which, what)).collect();
+        let ended = matches!(
+            p.phase(),
+            Phase::Cancelled | Phase::Expired | Phase::Rejected | Phase::Closed | Phase::Completed
+        );
+        let (lying, owed, held) = (p.books.suspense(), p.books.owed(), p.books.held());
+        let owing = owed < 0 && self.kinds.contains(&Unkind::LostAndFound);
+        if ended && p.holds.is_empty() && (lying != 0 || owed > 0 || owing || held != 0) {
+            out.push(("I17", format!("{} with {lying} in suspense, {owed} owed, {held} held", p.phase())));
+        }
+        // A stage begins nothing for an order that is leaving.
+        let (mut leaving, mut parcels) = (false, BTreeSet::new());
+        for e in &order.journal {
+            let before = leaving;
+            for (place, k, state) in &e.states {
+                leaving |= place == lifecycle::M::GRAPH.name && state == "Cancelling";
+                if place == parcel::M::GRAPH.name && parcels.insert(k.0) && before && state != "Cancelled" {
+                    out.push((
+                        "I14",
+                        format!("parcel {k} begins on an order that is leaving, by {:?}", e.input),
+                    ));
+                }
+            }
+        }
+        let _ = n;
+        out
+    }
+
     /// I12: everything of an order that is kept or shown is looked at.
     async fn secrets(&mut self, n: usize, order: &Told) {
         let store = self.workers[0].engine.store();
@@ -208,6 +259,11 @@ impl Simulation {
         let struck = |e: &&Entry| String::from_utf8_lossy(&e.body).contains("[card number]");
         *self.fired.entry("card_struck").or_default() += order.entries.iter().filter(struck).count() as u64;
     }
+}
+
+/// Whether an invariant is looked at.
+fn holds(which: &str) -> bool {
+    !NOT_YET_HELD.contains(&which) || std::env::var("CONSIGN_UNKIND").is_ok()
 }
 
 /// An invariant that does not hold, and how.
