@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use cel::common::ast::{EntryExpr, Expr};
 use cel::{Context, ExecutionError, Program, Value};
 
-use super::words::{holds, plain};
+use super::words::Text;
 use super::{RiskScorer, Ticket};
 use crate::machine::{Effect, Reply};
 use crate::stage::review::{Banned, Consequence, RuleSet, Score, ScoreRefused, Scored, case::done};
@@ -131,7 +131,7 @@ pub struct RuleFaults(pub Vec<RuleFault>);
 
 struct Compiled {
     rules: Vec<(String, Program, Consequence)>,
-    words: Vec<(String, Vec<String>, Consequence)>,
+    words: Vec<(String, Vec<Text>, Consequence)>,
 }
 
 impl fmt::Debug for RuleScorer {
@@ -200,8 +200,8 @@ fn compiled(set: &RuleSet, faults: &mut Vec<RuleFault>) -> Compiled {
     }
     let mut words = Vec::new();
     for list in &set.words {
-        let plain: Vec<String> = list.words.iter().map(|w| plain(w)).collect();
-        if plain.is_empty() || plain.iter().any(|w| !w.chars().any(char::is_alphanumeric)) {
+        let plain: Vec<Text> = list.words.iter().map(|w| Text::of(w)).collect();
+        if plain.is_empty() || plain.iter().any(|w| !w.as_str().chars().any(char::is_alphanumeric)) {
             faults.push(RuleFault::NoWord { set: name(), list: list.name.clone() });
         }
         words.push((list.name.clone(), plain, list.then));
@@ -367,12 +367,12 @@ impl Said {
 impl Compiled {
     fn apply(&self, score: &Score, model: Option<&Scored>) -> Said {
         let mut said = Said::default();
-        let texts: Vec<(&String, String)> = score.texts.iter().map(|(key, t)| (key, plain(t))).collect();
+        let texts: Vec<(&String, Text)> = score.texts.iter().map(|(key, t)| (key, Text::of(t))).collect();
         let mut banned = Vec::new();
         for (name, words, then) in &self.words {
             let found = texts
                 .iter()
-                .find_map(|(key, text)| words.iter().find(|word| holds(text, word)).map(|word| (*key, word)));
+                .find_map(|(key, text)| Some((*key, words.iter().find(|word| text.holds(word))?.as_str())));
             if let Some((key, word)) = found {
                 banned.push(name.clone());
                 said.hear(*then, name, format!("rule {name}: `{word}` in {key}"));
