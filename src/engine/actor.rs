@@ -18,11 +18,11 @@ use super::inner::Inner;
 use super::observe;
 use super::view::{Change, Delivered, Delivery, Done, OrderView, Placed};
 use super::watch::Watch;
-use super::words::{self, Speaker};
+use super::words::{self, Screened, Speaker};
 use crate::clock::Timestamp;
 use crate::gateway::{Repeats, Ticket};
 use crate::id::{Actor, OrderKey};
-use crate::journal::{Desk, Encoded, Kept};
+use crate::journal::{Desk, Kept};
 use crate::machine::{Again, Call, Mode, Reply, Told};
 use crate::order::Order;
 use crate::pipeline::{
@@ -509,10 +509,12 @@ impl OrderTask {
             None => self.inner.desks.iter().find(|d| d.pipeline().places().contains(&name)).cloned(),
         };
         let desk = desk.ok_or_else(|| DeliverError::UnknownMachine { place: name.to_owned() })?;
-        let body = desk.keep(kept).map_err(EngineError::from)?;
-        if words::hold_card_data(&body, Speaker::Outside) {
-            return Err(EngineError::ForbiddenData { order: self.id.clone() }.into());
-        }
+        let order = self.live.as_ref().map(|l| &l.progress);
+        let clean = match words::screened(desk.pipeline(), order, &kept.call, Speaker::Outside) {
+            Screened::Struck(call) => Some(Kept { call, ..kept.clone() }),
+            Screened::Clean | Screened::Forbidden(_) => None,
+        };
+        let body = desk.keep(clean.as_ref().unwrap_or(kept)).map_err(EngineError::from)?;
         let (bytes, limit) = (u64::try_from(body.len()).unwrap_or(u64::MAX), MAX_RECORD_BYTES);
         if bytes > limit {
             return Err(EngineError::TooLarge { order: self.id.clone(), bytes, limit }.into());
@@ -717,6 +719,7 @@ impl OrderTask {
                 | EventKind::Release { .. } => {}
             }
         }
+        let event = self.screened(event)?;
         let now = self.inner.env.now();
         let Some(live) = &self.live else { return Err(Failed::Unknown) };
         let pipeline = live.desk.pipeline().clone();
@@ -869,7 +872,6 @@ impl OrderTask {
         };
         let encoded = desk.encode(head, &decision, owner).map_err(EngineError::from)?;
         self.bounded(&encoded.batch.entries)?;
-        self.without_card_data(&decision, &encoded)?;
         let version = encoded.batch.version;
         let early = if planted(Mutant::EffectBeforeIntent) {
             self.called_first(desk, encoded.head, &decision, owner).await
@@ -927,20 +929,50 @@ impl OrderTask {
         Ok(())
     }
 
-    /// Whether what an order is told may be journaled.
-    fn without_card_data(&self, decision: &Decision, encoded: &Encoded) -> Result<(), EngineError> {
-        let by = match decision.entry.as_ref().map(|e| e.kind) {
-            Some("command") => Speaker::Caller,
-            Some("evidence" | "answer") => Speaker::Outside,
-            // What the engine itself says; an order that is placed was looked at when it was parsed.
-            _ => return Ok(()),
+    /// An input as it may be journaled: a command that holds card data is refused, and what the outside says is heard
+    /// without it.
+    fn screened(&self, event: Event) -> Result<Event, EngineError> {
+        let Some(live) = &self.live else { return Ok(event) };
+        let pipeline = live.desk.pipeline();
+        let screened = |call: &Call, by| words::screened(pipeline, Some(&live.progress), call, by);
+        let kind = match event.kind {
+            EventKind::Command { call, command } => {
+                if let Screened::Forbidden(field) = screened(&call, Speaker::Caller) {
+                    return Err(EngineError::ForbiddenData { order: self.id.clone(), field });
+                }
+                EventKind::Command { call, command }
+            }
+            EventKind::Evidence { call, message } => match screened(&call, Speaker::Outside) {
+                Screened::Struck(call) => EventKind::Evidence { call, message },
+                Screened::Clean | Screened::Forbidden(_) => EventKind::Evidence { call, message },
+            },
+            EventKind::Answer { effect, answer } => {
+                let wanted = live.progress.wanted.iter().find(|w| w.id == effect);
+                let clean = |told: Told| {
+                    let call = wanted.and_then(|w| pipeline.answered(w, &told));
+                    match call.map(|call| screened(&call, Speaker::Outside)) {
+                        Some(Screened::Struck(call)) => Told(call.value),
+                        Some(Screened::Clean | Screened::Forbidden(_)) | None => told,
+                    }
+                };
+                let answer = match answer {
+                    EffectAnswer::Done(told) => EffectAnswer::Done(clean(told)),
+                    EffectAnswer::Declined(told) => EffectAnswer::Declined(clean(told)),
+                    EffectAnswer::Unknown(_) | EffectAnswer::Exhausted { .. } | EffectAnswer::Kept(_) => {
+                        answer
+                    }
+                };
+                EventKind::Answer { effect, answer }
+            }
+            // What the engine itself says.
+            kind @ (EventKind::Timer { .. }
+            | EventKind::Begin { .. }
+            | EventKind::Retry { .. }
+            | EventKind::Park { .. }
+            | EventKind::Release { .. }
+            | EventKind::Upgrade { .. }) => kind,
         };
-        let entry = encoded.batch.entries.first();
-        let input = entry.and_then(|e| e.body.get(encoded.input.clone())).unwrap_or_default();
-        if words::hold_card_data(input, by) {
-            return Err(EngineError::ForbiddenData { order: self.id.clone() });
-        }
-        Ok(())
+        Ok(Event { kind, ..event })
     }
 
     /// Makes the calls of a decision that is not written, where that fault is planted.

@@ -170,13 +170,17 @@ pub enum EngineError {
         /// The most.
         limit: u64,
     },
-    /// What the order was told holds a card number or a verification code, and would be journaled for good (PCI DSS
-    /// 4.0.1, requirements 3.3 and 3.5). Nothing was written. Numbers that messages and answers consist of are taken
-    /// for references of the outside, and are kept.
-    #[error("{order} was told card data, which is never written down")]
+    /// A command holds a card number or a labelled verification code in a field of words, and would be journaled for
+    /// good (PCI DSS 4.0.1, requirements 3.3 and 3.5). Nothing was written: leave it out, and ask again. What the outside
+    /// says is never refused for it; it is heard without it.
+    #[error(
+        "{order} was told card data in `{field}`, which is never written down: leave it out and ask again"
+    )]
     ForbiddenData {
         /// The order.
         order: OrderKey,
+        /// The field, by its names from the outside in.
+        field: String,
     },
     /// A machine is at fault; the order is parked.
     #[error("{order} is parked: {why}")]

@@ -1,7 +1,6 @@
 //! From a decision to the batch that a store commits.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -43,8 +42,6 @@ pub struct Encoded {
     pub batch: Batch,
     /// The head of the order's chain after it.
     pub head: Hash,
-    /// Where the input stands in the record, if it is one of a machine.
-    pub input: Range<usize>,
 }
 
 pub(super) fn chain(head: &Hash, body: &[u8]) -> Hash {
@@ -272,10 +269,9 @@ impl Desk {
         j.0.into()
     }
 
-    fn entry(&self, p: &Progress, e: &EntryRecord) -> Result<(Vec<u8>, Range<usize>), CodecError> {
+    fn entry(&self, p: &Progress, e: &EntryRecord) -> Result<Vec<u8>, CodecError> {
         let n = p.version;
         let mut j = Json(Vec::with_capacity(640));
-        let mut stands = 0..0;
         j.raw("{\"v\":").int(FORMAT.into()).raw(",\"n\":").int(n.into());
         j.raw(",\"at\":").int(e.at.millis().into());
         if let Some(at) = e.occurred {
@@ -288,9 +284,7 @@ impl Desk {
             j.raw(",\"t\":[").text(name).raw(",").int(key.into()).raw("]");
             if let Some(input) = &e.input {
                 j.raw(",\"in\":[");
-                let start = j.0.len();
                 self.pipeline.save_input(place, &**input, &mut j.0)?;
-                stands = start..j.0.len();
                 j.raw("]");
             }
         }
@@ -326,7 +320,7 @@ impl Desk {
             j.raw(",\"o\":").text(&format!("{:?}", Hash(p.order.content_hash())));
         }
         j.raw("}");
-        Ok((j.0, stands))
+        Ok(j.0)
     }
 
     fn document(&self, p: &Progress) -> Bytes {
@@ -391,7 +385,7 @@ impl Desk {
     ) -> Result<Encoded, JournalError> {
         let p = &decision.progress;
         let record = decision.entry.as_ref().ok_or(JournalError::NoEntry)?;
-        let (body, input) = self.entry(p, record)?;
+        let body = self.entry(p, record)?;
         let body: Bytes = body.into();
         let next = chain(head, &body);
         let new = p.version == 1;
@@ -414,6 +408,6 @@ impl Desk {
             index: record.index.iter().map(index_change).collect(),
             owner,
         };
-        Ok(Encoded { batch, head: next, input })
+        Ok(Encoded { batch, head: next })
     }
 }

@@ -316,10 +316,6 @@ fn card_numbers_have_no_place_in_an_order_and_are_not_repeated() {
         "6304000000000000000",
     ] {
         let mut draft = draft();
-        draft.lines[0].sku = card.into();
-        draft.lines[1].group = Some(card.into());
-        draft.charges[0].group = Some(card.into());
-        draft.parties[0].reference = card.into();
         draft.attributes.insert("note".into(), card.into());
         draft.attributes.insert(card.into(), String::new());
         let by_place = draft.attributes.keys().position(|key| key == card).unwrap();
@@ -327,14 +323,7 @@ fn card_numbers_have_no_place_in_an_order_and_are_not_repeated() {
         let shown = format!("{found:?} {}", Faults(found.clone()));
         assert!(!shown.contains(card), "{shown}");
         found.sort_by_key(|fault| fault.path().to_owned());
-        let mut expected = [
-            forbidden("lines[0].sku"),
-            forbidden("lines[1].group"),
-            forbidden("charges[0].group"),
-            forbidden("parties[0].reference"),
-            forbidden("attributes.note"),
-            forbidden(&format!("attributes[{by_place}]")),
-        ];
+        let mut expected = [forbidden("attributes.note"), forbidden(&format!("attributes[{by_place}]"))];
         expected.sort_by_key(|fault| fault.path().to_owned());
         assert_eq!(found, expected, "{card}");
     }
@@ -359,6 +348,189 @@ fn what_only_resembles_a_card_number_is_kept() {
     }
 }
 
+fn struck(text: &str) -> String {
+    forbidden::struck(text, &forbidden::Known::default())
+}
+
+/// Numbers that look drawn by chance, and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+
+    fn digits(&mut self, n: usize) -> String {
+        (0..n).map(|_| char::from_digit(u32::try_from(self.below(10)).unwrap(), 10).unwrap()).collect()
+    }
+
+    fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[usize::try_from(self.below(all.len() as u64)).unwrap()]
+    }
+
+    /// A number that begins so, has so many digits, and ends in the right check digit.
+    fn card(&mut self, head: &str, len: usize) -> String {
+        let body = format!("{head}{}", self.digits(len - head.len() - 1));
+        let sum: u32 = body
+            .chars()
+            .rev()
+            .enumerate()
+            .map(|(at, c)| {
+                let d = c.to_digit(10).unwrap();
+                if at % 2 == 0 { d * 2 / 10 + d * 2 % 10 } else { d }
+            })
+            .sum();
+        format!("{body}{}", (10 - sum % 10) % 10)
+    }
+}
+
+/// What schemes issue: how numbers begin, and how long they are.
+const ISSUED: &[(&[&str], &[usize])] = &[
+    (&["4"], &[13, 16, 19]),
+    (&["51", "52", "53", "54", "55", "2221", "2300", "2699", "2720"], &[16]),
+    (&["34", "37"], &[15]),
+    (&["300", "305", "3095", "36", "38", "39"], &[14]),
+    (&["6011", "644", "649", "65"], &[16, 19]),
+    (&["3528", "3589", "356"], &[16]),
+    (&["62"], &[16, 17, 18, 19]),
+    (&["5018", "5020", "5038", "5893", "6304", "6759", "6761", "6763"], &[12, 13, 14, 15, 16, 17, 18, 19]),
+    (&["2200", "2204"], &[16]),
+    (&["508500", "606985", "652150"], &[16]),
+];
+
+#[test]
+fn c01_every_card_number_in_words_is_found() {
+    let mut dice = Dice(1);
+    let mut seen = BTreeMap::<&str, usize>::new();
+    for _ in 0..10_000 {
+        let (heads, lengths) = ISSUED[usize::try_from(dice.below(ISSUED.len() as u64)).unwrap()];
+        let len = lengths[usize::try_from(dice.below(lengths.len() as u64)).unwrap()];
+        let head = dice.one_of(heads);
+        let number = dice.card(head, len);
+        let digits: Vec<char> = number.chars().collect();
+        let gap = dice.one_of(&["", " ", "-", "\u{a0}", "\u{2013}", "  ", " -", "\u{200b}", "\u{3000}"]);
+        let parts: Vec<String> = match (len, dice.below(3)) {
+            (15, 0) => vec![number[..4].into(), number[4..10].into(), number[10..].into()],
+            (14, 0) => vec![number[..4].into(), number[4..10].into(), number[10..].into()],
+            (_, 1) => digits.iter().map(char::to_string).collect(),
+            _ => digits.chunks(4).map(String::from_iter).collect(),
+        };
+        let mut written = parts.join(gap);
+        let wide = dice.below(8);
+        if wide == 0 {
+            let full = |c: char| c.to_digit(10).map_or(c, |d| char::from_u32(0xff10 + d).unwrap());
+            written = written.chars().map(full).collect();
+        }
+        let (before, after) = [
+            ("", ""),
+            ("paid with ", ", thanks"),
+            ("card: ", "."),
+            ("(", ")"),
+            ("exp 12/29 ", ""),
+            ("", " exp 12/29"),
+            ("\u{5361}\u{53f7}\u{ff1a}", "\u{8c22}\u{8c22}"),
+            ("\u{6211}\u{7684}\u{5361}", "\u{3002}"),
+            ("pan=", ";cvv=123"),
+            ("order 12, ", "\n"),
+            ("\"", "\""),
+            ("she said: <", ">"),
+        ][usize::try_from(dice.below(12)).unwrap()];
+        let text = format!("{before}{written}{after}");
+        let left = struck(&text);
+        let kept: String = left.chars().filter(char::is_ascii_digit).collect();
+        assert!(left.contains("[card number]") && !left.contains(&*parts.join(gap)), "{text:?}: {left:?}");
+        assert!(kept.len() <= 6, "{text:?}: {left:?}");
+        *seen.entry(head).or_default() += 1;
+    }
+    assert_eq!(
+        seen.len(),
+        ISSUED.iter().map(|(heads, _)| heads.len()).sum::<usize>(),
+        "each range was tried"
+    );
+}
+
+/// Numbers of things, as large platforms, carriers and publishers give them.
+fn innocent(dice: &mut Dice) -> String {
+    let ms = 1_700_000_000_000 + dice.below(100_000_000_000);
+    match dice.below(10) {
+        // Of the time and the machine (Snowflake), 18 and 19 digits.
+        0 => (((ms - 1_288_834_974_657) << 22) | dice.below(1 << 22)).to_string(),
+        // Of the date: 16 to 19 digits.
+        1 => format!("20{}{:02}{:02}{}", 24 + dice.below(3), 1 + dice.below(12), 1 + dice.below(28), {
+            let more = 8 + usize::try_from(dice.below(4)).unwrap();
+            dice.digits(more)
+        }),
+        // Amazon's.
+        2 => format!("{}-{}-{}", 100 + dice.below(900), dice.digits(7), dice.digits(7)),
+        // AliExpress'.
+        3 => format!("8{}{}", 1 + dice.below(2), dice.digits(14)),
+        // Books.
+        4 => format!("97{}{}", 8 + dice.below(2), dice.digits(10)),
+        5 => format!(
+            "97{}-{}-{}-{}-{}",
+            8 + dice.below(2),
+            dice.digits(1),
+            dice.digits(3),
+            dice.digits(5),
+            dice.digits(1)
+        ),
+        // A scan: a code and when.
+        6 => format!("{}{ms}", dice.one_of(&["RX", "pu-", "5:", "delivered ", "44 "])),
+        // Return labels.
+        7 => format!("{}{}", dice.one_of(&["JD", "SF", "1Z", "YT", "LP00", "RR"]), dice.digits(13)),
+        // Serial shipping containers (SSCC) of GS1.
+        8 => format!("00{}", dice.digits(18)),
+        _ => format!("ord-{}-{:08}", 10_000 + dice.below(90_000), dice.below(100)),
+    }
+}
+
+#[test]
+fn c01_numbers_of_things_are_not_taken_for_cards() {
+    let mut dice = Dice(2);
+    let (mut alarms, mut own) = (0, 0);
+    for _ in 0..10_000 {
+        let known = innocent(&mut dice);
+        // Any number of 16 to 19 digits, whatever it begins with.
+        let len = 16 + usize::try_from(dice.below(4)).unwrap();
+        let any = dice.digits(len);
+        let mut draft = draft();
+        draft.id.clone_from(&any);
+        draft.lines[0].sku.clone_from(&any);
+        draft.lines[1].group = Some(known.clone());
+        draft.charges[0].group = Some(known.clone());
+        draft.parties[0].reference.clone_from(&any);
+        for key in ["tracking", "platform_order_no", "isbn", "return_label", "scan_id"] {
+            draft.attributes.insert(key.into(), if key == "isbn" { known.clone() } else { any.clone() });
+        }
+        draft.attributes.insert("note".into(), format!("about {any}, again"));
+        own += usize::from(Order::parse(draft).is_err());
+        let text = format!("about order {known}, again: {known} - thanks");
+        alarms += usize::from(struck(&text) != text);
+    }
+    assert_eq!(own, 0, "in their own fields, and where they are spoken of in the order's own notes");
+    assert!(alarms <= 10, "{alarms} of 10,000 in free text");
+}
+
+#[test]
+fn c01_a_field_named_for_a_card_is_looked_at_whatever_else_it_is_named() {
+    for key in ["card_number", "card_no", "cc-number", "card id"] {
+        let found = refused(|d| {
+            d.attributes.insert(key.into(), "4111111111111111".into());
+        });
+        assert_eq!(found, [forbidden(&format!("attributes.{key}"))]);
+    }
+    let found = refused(|d| {
+        d.attributes.insert("gift_note".into(), "my card 4111111111111111, security code: 123".into());
+        d.attributes.insert("wish".into(), "\u{5b89}\u{5168}\u{7801} 123".into());
+    });
+    assert_eq!(found, [forbidden("attributes.gift_note"), forbidden("attributes.wish")]);
+}
+
 #[test]
 fn a_card_number_is_found_and_struck_out_of_words_however_it_is_written() {
     for (text, left) in [
@@ -379,9 +551,30 @@ fn a_card_number_is_found_and_struck_out_of_words_however_it_is_written() {
         ("call +49 30 901820 or +49 30 901821", "call +49 30 901820 or +49 30 901821"),
         ("scan 00340434161094042557 at 1764261913000", "scan 00340434161094042557 at 1764261913000"),
         ("", ""),
+        // Scripts without spaces, other digits, and what does not show.
+        ("\u{5361}\u{53f7}4111111111111111\u{8c22}\u{8c22}", "\u{5361}\u{53f7}[card number]\u{8c22}\u{8c22}"),
+        ("4111\u{200b}1111\u{2060}1111\u{feff}1111", "[card number]"),
+        ("\u{664}\u{661}\u{661}\u{661} 1111 1111 1111", "[card number]"),
+        // A part of a longer number, or of a number with a scheme of its own.
+        ("1-4111-1111-1111-1111", "1-4111-1111-1111-1111"),
+        ("tok_4111111111111111", "tok_4111111111111111"),
+        ("order 302-1234567-1234567", "order 302-1234567-1234567"),
+        // Verification codes, by their labels.
+        ("cvv 123", "cvv [security code]"),
+        ("CVC2: 1234.", "CVC2: [security code]."),
+        ("my security code is 123, thanks", "my security code is [security code], thanks"),
+        (
+            "\u{5b89}\u{5168}\u{7801}\u{ff1a}\u{ff11}\u{ff12}\u{ff13}\u{3002}",
+            "\u{5b89}\u{5168}\u{7801}\u{ff1a}[security code]\u{3002}",
+        ),
+        ("4111111111111111 cvv123", "[card number] cvv[security code]"),
+        ("cvv 12", "cvv 12"),
+        ("cvv 12345", "cvv 12345"),
+        ("the code for the gate is 1234", "the code for the gate is 1234"),
+        ("security code missing, order 1234", "security code missing, order 1234"),
+        ("cvc", "cvc"),
     ] {
-        assert_eq!(forbidden::struck(text), left);
-        assert_eq!(forbidden::card_number(text).is_some(), text != left, "{text}");
+        assert_eq!(struck(text), left);
     }
 }
 
@@ -712,35 +905,5 @@ proptest! {
         if let Err(faults) = found {
             prop_assert!(!faults.is_empty());
         }
-    }
-
-    #[test]
-    fn every_number_that_passes_luhn_is_found_however_it_is_spaced(
-        digits in proptest::collection::vec(0..10_u32, 12..19), gap in "[ -]{0,2}",
-    ) {
-        let number: String = digits.iter().map(|d| char::from_digit(*d, 10).unwrap()).collect();
-        // Exactly one check digit completes a number.
-        let complete = (0..10)
-            .map(|check| format!("{number}{gap}{check}"))
-            .filter(|text| forbidden::card_number(text) == Some(0..text.len()))
-            .count();
-        prop_assert_eq!(complete, 1);
-    }
-
-    #[test]
-    fn every_card_number_is_found_in_other_words_and_nothing_of_it_is_left(
-        head in 2..=6_u32, digits in proptest::collection::vec(0..10_u32, 11..18), gap in "[ -]?",
-        before in "[a-z][a-z ,.:]{0,12}[ ,.:(]", after in "([ ,.)][a-z ,.]{0,12})?",
-    ) {
-        let number: Vec<char> =
-            [head].iter().chain(&digits).map(|d| char::from_digit(*d, 10).unwrap()).collect();
-        let all = (0..10).map(|check| {
-            let all: Vec<char> = number.iter().copied().chain([char::from_digit(check, 10).unwrap()]).collect();
-            all.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(&gap)
-        });
-        let whole: Vec<String> = all.filter(|n| forbidden::card_number(n) == Some(0..n.len())).collect();
-        prop_assert_eq!(whole.len(), 1);
-        let text = format!("{before}{}{after}", whole[0]);
-        prop_assert_eq!(forbidden::struck(&text), format!("{before}[card number]{after}"));
     }
 }

@@ -277,7 +277,9 @@ impl<M: Machine> Stage for Placed<M> {
     }
 
     fn input_of(&self, told: &(dyn Any + Send + Sync)) -> Option<Arc<dyn Any + Send + Sync>> {
-        M::input_of(told).map(|i| Arc::new(i) as Arc<dyn Any + Send + Sync>)
+        // An answer out of which something was struck is an input of the machine already.
+        let input = told.downcast_ref::<M::Input>().cloned().or_else(|| M::input_of(told));
+        input.map(|i| Arc::new(i) as Arc<dyn Any + Send + Sync>)
     }
 
     fn unknown(&self, effect: u8, fault: Fault) -> Option<Arc<dyn Any + Send + Sync>> {

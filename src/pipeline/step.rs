@@ -903,9 +903,15 @@ impl Pipeline {
     /// What the outside did for an effect, as evidence addressed to the instance that wanted it. `None` for what has no
     /// identity by which it would be known when it is told a second time.
     pub(crate) fn told(&self, w: &Outstanding, told: &Told) -> Option<Call> {
+        let call = self.answered(w, told)?;
+        self.stage(w.place)?.fact(&*call.value).1?;
+        Some(call)
+    }
+
+    /// An answer as the input of the machine that asked.
+    pub(crate) fn answered(&self, w: &Outstanding, told: &Told) -> Option<Call> {
         let stage = self.stage(w.place)?;
         let value = stage.input_of(&*told.0)?;
-        stage.fact(&*value).1?;
         let (graph, input) = (stage.graph(), stage.input_ix(&*value)?);
         let class = graph.inputs.get(usize::from(input))?.class;
         Some(Call { machine: graph.name, place: Some(stage.name()), key: w.key, input, class, value })

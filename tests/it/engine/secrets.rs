@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use consign::clock::Timestamp;
-use consign::engine::{Budget, CommandError, DeliverError, Delivered, EngineError, PlaceError};
+use consign::engine::{Budget, CommandError, Delivered, EngineError, PlaceError};
 use consign::gateway::{Notice, Notifier, RiskScorer, Ticket};
 use consign::machine::{Effect, Reply};
 use consign::order::Fault as Malformed;
 use consign::pipeline::Physical;
+use consign::pipeline::lifecycle::{Cancel, lifecycle};
 use consign::stage::dispatch::{Hold, parcel};
-use consign::stage::payment::{DeclineClass, Paid, Refused, Start, attempt};
-use consign::stage::review::{Score, Scored};
+use consign::stage::payment::{Paid, Start, attempt};
+use consign::stage::review::{RiskNotice, Score, Scored, case};
 use consign::store::{Position, Store};
 use consign::testing::{Fault, FaultPlan};
 
@@ -21,6 +22,7 @@ use super::support::{DAY, Disk, HOUR, MORNING, World, agent, carla, draft, key, 
 
 pub(crate) const CARD: &str = "4111 1111 1111 1111";
 pub(crate) const BARE: &str = "4111111111111111";
+const OTHER: &str = "5555 5555 5555 4444";
 
 /// Everything of an order that a store or an engine gives out.
 pub(crate) async fn hears_all_of(heard: &Heard, store: &dyn Store, order: &str) {
@@ -39,7 +41,7 @@ pub(crate) async fn hears_all_of(heard: &Heard, store: &dyn Store, order: &str) 
 }
 
 fn forbidden(why: &EngineError) -> bool {
-    matches!(why, EngineError::ForbiddenData { order } if *order == key("o-1"))
+    matches!(why, EngineError::ForbiddenData { order, field } if *order == key("o-1") && why.to_string().contains(field))
 }
 
 #[test]
@@ -75,27 +77,15 @@ fn a_caller_who_says_a_card_number_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn a_message_that_says_a_card_number_is_refused_and_a_reference_that_is_a_number_is_not() {
+fn c01_a_message_that_says_a_card_number_is_heard_without_it_and_a_reference_that_is_a_number_is_kept() {
     run(async {
-        let heard = Heard::new(&[CARD]);
+        let heard = Heard::new(&[OTHER]);
         let _listens = heard.listens();
         let world = World::new(Disk::memory(), packs_itself());
         world.gateway.plan(FaultPlan::default().fault("o-1", 1, "charge", 1, Fault::LoseCall));
         let shop = world.open(Timestamp::from_millis(MORNING)).await;
         shop.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
         shop.asks("o-1", &carla(), start(1)).await;
-        // One that has its turn, and one that comes before its order.
-        for order in ["o-1", "o-2"] {
-            let code = format!("no money on {CARD}");
-            let call = attempt::M::evidence(1, Refused { class: DeclineClass::Soft, code });
-            let why = shop.engine.deliver(told(order, "no", shop.now(), call)).await.unwrap_err();
-            heard.hears("error", &format!("{why} {why:?}"));
-            let DeliverError::Engine(EngineError::ForbiddenData { order: of }) = &why else {
-                panic!("{why}")
-            };
-            assert_eq!(*of, key(order));
-        }
-        hears_all_of(&heard, &*shop.engine.store(), "o-2").await;
         let order = shop.order("o-1").await.progress.order;
         let paid = Paid {
             channel: "card".parse().unwrap(),
@@ -110,10 +100,67 @@ fn a_message_that_says_a_card_number_is_refused_and_a_reference_that_is_a_number
             panic!("{}", shop.show("o-1").await)
         };
         assert_eq!(s.what.reference.as_deref(), Some(BARE), "a refund needs it");
+        // One that has its turn, and one that comes before its order.
+        for order in ["o-1", "o-2"] {
+            let notice = format!("tc40 about {OTHER}, cvv 123, and {BARE}");
+            let call = case::M::evidence(1, RiskNotice { notice });
+            let heard = shop.engine.deliver(told(order, "notice", shop.now(), call)).await.unwrap();
+            assert_eq!(matches!(heard, Delivered::Applied(_)), order == "o-1", "{heard:?}");
+        }
+        let waiting = shop.engine.store().inbox_take(&key("o-2")).await.unwrap();
+        let body = String::from_utf8_lossy(&waiting[0].body).into_owned();
+        assert!(body.contains("about [card number], cvv [security code], and [card number]"), "{body}");
+        // The number that the order is paid under is spoken of as it is.
+        let said = format!("tc40 about [card number], cvv [security code], and {BARE}");
+        let journal = shop.journal("o-1").await;
+        assert!(
+            journal.iter().any(|e| e.input.as_ref().is_some_and(|i| i.1.contains(&said))),
+            "{journal:#?}"
+        );
         // What the order says next holds the reference, and is no fault of whoever says it.
         shop.asks("o-1", &agent("sue"), cancel()).await;
-        hears_all_of(&heard, &*shop.engine.store(), "o-1").await;
-        assert!(heard.leaks().is_empty(), "{:?}", heard.leaks());
+        for order in ["o-1", "o-2"] {
+            hears_all_of(&heard, &*shop.engine.store(), order).await;
+        }
+        assert!(heard.leaks().is_empty() && heard.said() > 10, "{:?}", heard.leaks());
+        assert!(!shop.order("o-1").await.progress.holds.iter().any(|h| h.code == "parked"));
+    });
+}
+
+/// C1: an order was parked for good by the echo of its own id in an answer.
+#[test]
+fn c01_an_order_whose_id_looks_like_a_card_is_served_and_spoken_of() {
+    #[derive(Debug)]
+    struct Echo;
+    #[async_trait]
+    impl RiskScorer for Echo {
+        async fn score(
+            &self,
+            _: Score,
+            ticket: &Ticket,
+        ) -> Reply<<Score as Effect>::Done, <Score as Effect>::Declined> {
+            let reasons = vec![format!("{} is new", ticket.order.order)];
+            Reply::Done(Scored { reasons, ..Scored::of(1) }.into())
+        }
+    }
+    run(async {
+        let world = World::new(Disk::memory(), packs_itself());
+        let wiring = world.wiring().scorer(Arc::new(Echo));
+        let shop = world.open_with(Timestamp::from_millis(MORNING), wiring).await;
+        for id in ["ord-31883-00000049", BARE, "4111-1111-1111-1111"] {
+            let mut of = draft(id, &[5_000], &[("card", 5_000)]);
+            of.attributes.insert("note".into(), format!("see {id}"));
+            shop.place(of).await.unwrap();
+            shop.asks(id, &carla(), start(1)).await;
+            shop.pass(HOUR).await;
+            let order = shop.order(id).await;
+            assert!(order.progress.holds.is_empty(), "{id}: {:?}", order.progress.holds);
+            let said = format!("{id} is new");
+            let journal = shop.journal(id).await;
+            assert!(journal.iter().any(|e| e.input.as_ref().is_some_and(|i| i.1.contains(&said))), "{id}");
+            let reason = format!("the customer of {id} called");
+            shop.asks(id, &agent("wim"), lifecycle::M::command(1, Cancel { reason })).await;
+        }
     });
 }
 
@@ -175,10 +222,13 @@ fn an_adapter_that_says_a_card_number_is_heard_without_it() {
         }
         shop.world.gateway.plan(FaultPlan::default());
         shop.world.stock.plan(FaultPlan::default());
-        // The score could not be written down: a person hears of it, and decides.
         shop.pass(DAY).await;
-        let parked = shop.order("o-2").await.progress.holds;
-        assert!(parked.iter().any(|h| h.code == "parked" && h.detail.contains("card data")), "{parked:?}");
+        // The score is heard, without the number in its reasons: nobody is called for that.
+        let scored = |i: &(String, String)| i.1.contains("[card number] was seen before");
+        let journal = shop.journal("o-2").await;
+        assert!(journal.iter().any(|e| e.input.as_ref().is_some_and(scored)), "{journal:#?}");
+        let holds = shop.order("o-2").await.progress.holds;
+        assert!(!holds.iter().any(|h| h.code == "parked"), "{holds:?}");
         for order in ["o-1", "o-2"] {
             hears_all_of(&heard, &*shop.engine.store(), order).await;
             heard.hears("view", &format!("{:?}", shop.order(order).await.progress));

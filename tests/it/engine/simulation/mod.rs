@@ -26,9 +26,9 @@ use consign::pipeline::lifecycle::{RequestReturn, lifecycle};
 use consign::pipeline::{Digital, Mixed, Phase, Physical, Pipeline, digital, mixed, physical};
 use consign::stage::activation::{Terminate, service};
 use consign::stage::dispatch::{Accepted, CameBack, ConfirmStop, HandOver, Pack, TurnedBack, Unhold, parcel};
-use consign::stage::payment::{CaptureMode, Charge, DeclineClass, FundsPolicy, Refused, Start, attempt};
+use consign::stage::payment::{CaptureMode, Charge, FundsPolicy, Start, attempt};
 use consign::stage::refund::{Request, refund};
-use consign::stage::review::{Approve, Claim, Reject, case};
+use consign::stage::review::{Approve, Claim, Reject, RiskNotice, case};
 use consign::testing::{Fault, FaultPlan, SandboxGateway, SandboxPlatform, VirtualEnv};
 
 use unkind::{NOT_YET, Unkind, Watched, Wrong, off};
@@ -414,8 +414,8 @@ impl Simulation {
             Timestamp::from_millis(self.now().millis() - i64::try_from(self.events % 900).unwrap());
         let delivery = told(&order, &event, occurred, call);
         if self.dice.roll(20) == 0 {
-            let code = format!("refused for {CARD}");
-            let loose = attempt::M::evidence(1, Refused { class: DeclineClass::Soft, code });
+            let notice = format!("seen for {CARD}");
+            let loose = case::M::evidence(1, RiskNotice { notice });
             let at = self.someone();
             let answer = self.workers[at].engine.deliver(told(&order, "loose", occurred, loose)).await;
             self.hears(&answer);
@@ -875,7 +875,10 @@ fn every_invariant_holds_under_every_seed() {
         }
     });
     println!("{} seeds of {ORDERS} orders in {:?}; fired: {fired:?}", all.len(), begun.elapsed());
-    assert!(missed.is_empty(), "these seeds were planted to fail and did not: {missed:?}");
+    assert!(
+        missed.is_empty(),
+        "these seeds were planted to fail and did not: {missed:?}"
+    );
     bad.sort();
     for (seed, breaches) in bad.iter().take(20) {
         println!("CONSIGN_SEED={seed} cargo test --test it simulation: {breaches:#?}");
