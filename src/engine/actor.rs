@@ -33,6 +33,9 @@ use crate::store::{CommitError, Entry, Error as StoreError, Hash, InboxPut, Inbo
 
 /// How often an input is decided again when others moved the order in between.
 const ATTEMPTS: u32 = 5;
+
+/// As many timers at once as any order has: a timer's row sets a later instant, so it cannot go on for ever.
+const MAX_DUE: u32 = 1024;
 /// The largest record of one input, with what follows from it: 1 MiB.
 pub const MAX_RECORD_BYTES: u64 = 1 << 20;
 
@@ -613,8 +616,7 @@ impl OrderTask {
         if self.live.as_ref().is_none_or(|l| l.older.is_some()) {
             return;
         }
-        // As many rounds as any order needs: a timer's row sets a later instant, so it cannot go on for ever.
-        for _ in 0..1024 {
+        for _ in 0..MAX_DUE {
             let Some(live) = &self.live else { return };
             if live.parked() {
                 return;
@@ -686,12 +688,35 @@ impl OrderTask {
         for _ in 0..ATTEMPTS {
             self.open().await?;
             if self.up_to_date().await?
+                && self.before(event).await?
                 && let Some(disposition) = self.step(event.clone()).await?
             {
                 return Ok(disposition);
             }
         }
         Err(Failed::Contended)
+    }
+
+    /// Fires what is due before somebody asks for something: a right that ended is not used because its timer was not
+    /// heard yet. Whether the order is as it was read; if not, others moved it.
+    async fn before(&mut self, event: &Event) -> Result<bool, Failed> {
+        if !matches!(event.kind, EventKind::Command { .. }) {
+            return Ok(true);
+        }
+        for _ in 0..MAX_DUE {
+            let now = self.inner.env.now();
+            let Some(live) = self.live.as_ref().filter(|l| !l.parked()) else { return Ok(true) };
+            if live.progress.next_timer().is_none_or(|at| at > now) {
+                return Ok(true);
+            }
+            let Some(kind) = live.desk.pipeline().due(&live.progress, now).into_iter().next() else {
+                return Ok(true);
+            };
+            if self.step(Event { kind, by: Actor::system(), occurred: None }).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Brings an order of an older release up to date, in an entry of its own. Whether it is; if not, others moved it.

@@ -131,12 +131,19 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A decision counts only with the newest token, from the person who holds it.
-    pub(super) fn fenced(&self, token: u32, by: &Actor) -> Result<(), Refusal> {
+    /// A decision counts only with the newest token, from the person who holds it, and while they hold it: the instant
+    /// tells, and not whether the timer was heard.
+    pub(super) fn fenced(&self, token: u32, by: &Actor, now: Timestamp) -> Result<(), Refusal> {
         if self.token != token || self.actor != *by {
             return Err(Refusal {
                 code: "stale_lease",
                 detail: format!("token {token} of {by}; held by {}", self.actor),
+            });
+        }
+        if now >= self.until {
+            return Err(Refusal {
+                code: "lapsed_lease",
+                detail: format!("held until {}; claim it again", self.until),
             });
         }
         Ok(())

@@ -28,7 +28,7 @@ impl Decide<Claim> for Waiting {
 }
 impl Decide<HandBack> for Claimed {
     fn decide(&self, c: &HandBack, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.lease.fenced(c.token, cx.by())?;
+        self.lease.fenced(c.token, cx.by(), cx.now())?;
         Ok(queue(self.file.clone(), cx))
     }
 }
@@ -51,7 +51,7 @@ fn approve<R: Goto<Approved> + Goto<PendingSecond> + Row<M = M>>(file: &File, cx
 }
 impl Decide<Approve> for Claimed {
     fn decide(&self, c: &Approve, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.lease.fenced(c.token, cx.by())?;
+        self.lease.fenced(c.token, cx.by(), cx.now())?;
         approve(&self.file, cx)
     }
 }
@@ -84,7 +84,7 @@ where
 }
 impl Decide<Reject> for Claimed {
     fn decide(&self, c: &Reject, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.lease.fenced(c.token, cx.by())?;
+        self.lease.fenced(c.token, cx.by(), cx.now())?;
         Ok(reject(&self.file, Some(cx.by()), &c.reason, cx))
     }
 }
@@ -114,7 +114,7 @@ impl On<AppealDue> for Appealable {
 }
 impl Decide<RequestInfo> for Claimed {
     fn decide(&self, c: &RequestInfo, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.lease.fenced(c.token, cx.by())?;
+        self.lease.fenced(c.token, cx.by(), cx.now())?;
         let left = self.file.due_at.since(cx.now());
         let mut file = self.file.clone();
         file.preferred = Some(cx.by().clone());
@@ -157,7 +157,7 @@ impl On<InfoDue> for InfoRequested {
 }
 impl Decide<Escalate> for Claimed {
     fn decide(&self, c: &Escalate, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.lease.fenced(self.lease.token, cx.by())?;
+        self.lease.fenced(self.lease.token, cx.by(), cx.now())?;
         Ok(escalate(&self.file, &c.reason, cx))
     }
 }
@@ -197,7 +197,7 @@ impl On<SlaDue> for Claimed {
 }
 impl Decide<Snooze> for Claimed {
     fn decide(&self, c: &Snooze, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        self.lease.fenced(c.token, cx.by())?;
+        self.lease.fenced(c.token, cx.by(), cx.now())?;
         let at = (cx.after_ms(c.for_ms), clock(&self.file, cx));
         Ok(until(at, Snoozed { file: self.file.clone() }))
     }

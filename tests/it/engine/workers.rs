@@ -7,11 +7,12 @@ use consign::engine::CommandError;
 use consign::gateway::Repeats;
 use consign::id::Key;
 use consign::stage::refund::{Request, refund};
+use consign::stage::review::{Approve, Claim, case};
 use consign::testing::{Fault, FaultPlan, SandboxGateway, VirtualEnv};
 
 use super::journey::start;
 use super::support::{
-    DAY, Disk, MORNING, SECOND, Trouble, World, agent, carla, draft, key, packs_itself, run,
+    DAY, Disk, HOUR, MORNING, SECOND, Trouble, World, agent, carla, draft, key, packs_itself, run,
 };
 use super::watched::{self, Doom, Watch};
 
@@ -64,6 +65,34 @@ fn a_worker_that_lost_the_order_does_not_make_the_calls_that_it_had_put_off() {
         first.pass(5 * SECOND).await;
         assert_eq!(first.engine.report().calls, calls, "the operation is settled");
         assert_eq!(world.gateway.moved(&key("o-1")), (0, 0));
+    });
+}
+
+/// B3: the timer of a lease is the alarm of the worker where the case was claimed. Another one let a case pass three hours
+/// after the lease had ended.
+#[test]
+fn b03_a_lease_that_ended_unheard_decides_nothing_on_another_worker() {
+    run(async {
+        let now = Timestamp::from_millis(MORNING);
+        let world = World::new(Disk::memory(), packs_itself());
+        world.scorer.score_order("o-1", 50);
+        let second = world.open(now).await;
+        let first = world.open_with(now, world.wiring().cache(1)).await;
+        first.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
+        first.asks("o-1", &carla(), start(1)).await;
+        second.asks("o-1", &agent("anna"), case::M::command(1, Claim::default())).await;
+        // The first reads the order again when it is asked.
+        first.place(draft("o-2", &[5_000], &[("card", 5_000)])).await.unwrap();
+        first.pass(3 * HOUR).await;
+        let approve = case::M::command(1, Approve { token: 1 });
+        let answer = first.command("o-1", &agent("anna"), "", approve).await;
+        assert!(matches!(&answer, Err(CommandError::Refused(_))), "{answer:?}");
+        let queued = |i: &(_, _, &str)| i.2 == "Queued";
+        assert!(
+            first.order("o-1").await.instances().iter().any(queued),
+            "the lease has ended: {}",
+            first.show("o-1").await
+        );
     });
 }
 

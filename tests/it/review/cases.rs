@@ -5,8 +5,8 @@ use consign::machine::Call;
 use consign::order::{Draft, Order};
 use consign::pipeline::{Physical, Refused};
 use consign::stage::review::{
-    Approve, Claim, Escalate, Expedite, File, OutcomeLabel, Snooze, SupplyInfo, Tier, TierPolicy, WaitsFor,
-    case,
+    Approve, Claim, Escalate, Expedite, File, HandBack, OutcomeLabel, Snooze, SupplyInfo, Tier, TierPolicy,
+    WaitsFor, case,
 };
 
 use crate::rows::{amend, payment, review};
@@ -108,6 +108,28 @@ fn b01_machines_and_strangers_approve_nothing_and_nobody_is_two_people() {
         assert_eq!(refused(&mut s, nobody, review::second_look(true)), "not_a_reviewer", "{nobody}");
     }
     assert_eq!(refused(&mut s, &agent("bob\u{200d}"), review::second_look(true)), "four_eyes");
+}
+
+/// B3: the lease decides by its instant, though nobody has heard its timer.
+#[test]
+fn b03_a_lapsed_lease_decides_nothing_before_its_timer_is_heard() {
+    let bob = agent("bob");
+    let asks = [
+        review::approve(1),
+        review::reject(1),
+        review::request_info(),
+        case::M::command(1, HandBack { token: 1 }),
+        case::M::command(1, Escalate { reason: "odd".to_owned() }),
+        case::M::command(1, Snooze { token: 1, for_ms: MINUTE }),
+    ];
+    for ask in asks {
+        let mut s = review::reach("Claimed");
+        s.pass(15 * MINUTE);
+        assert_eq!(refused(&mut s, &bob, ask.clone()), "lapsed_lease");
+        let mut s = review::reach("Claimed");
+        s.pass(14 * MINUTE);
+        s.asks_as(&bob, ask);
+    }
 }
 
 #[test]
@@ -258,7 +280,7 @@ fn who_did_work_that_bars_may_hold_a_case_and_not_approve_it() {
     s.asks_as(&anna, review::contribute("call"));
     s.asks_as(&bob, review::claim());
     assert_eq!(refused(&mut s, &bob, review::approve(1)), "four_eyes");
-    s.asks_as(&bob, case::M::command(1, consign::stage::review::HandBack { token: 1 }));
+    s.asks_as(&bob, case::M::command(1, HandBack { token: 1 }));
     s.asks_as(&anna, review::claim());
     s.asks_as(&anna, review::approve(2));
     assert_eq!(state(&s), "Approved");
