@@ -1320,3 +1320,6 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
         .unwrap_or_else(|| "a handler panicked".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
