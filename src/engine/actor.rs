@@ -18,11 +18,11 @@ use super::inner::Inner;
 use super::observe;
 use super::view::{Change, Delivered, Delivery, Done, OrderView, Placed};
 use super::watch::Watch;
-use super::words::{self, Screened, Speaker};
+use super::words;
 use crate::clock::Timestamp;
 use crate::gateway::{Repeats, Ticket};
 use crate::id::{Actor, OrderKey};
-use crate::journal::{Desk, Kept};
+use crate::journal::{Desk, Kept, Screened, Speaker};
 use crate::machine::{Again, Call, Mode, Reply, Told};
 use crate::order::Order;
 use crate::pipeline::{
@@ -513,7 +513,7 @@ impl OrderTask {
         };
         let desk = desk.ok_or_else(|| DeliverError::UnknownMachine { place: name.to_owned() })?;
         let order = self.live.as_ref().map(|l| &l.progress);
-        let clean = match words::screened(desk.pipeline(), order, &kept.call, Speaker::Outside) {
+        let clean = match crate::journal::screened(desk.pipeline(), order, &kept.call, Speaker::Outside) {
             Screened::Struck(call) => Some(Kept { call, ..kept.clone() }),
             Screened::Clean | Screened::Forbidden(_) => None,
         };
@@ -959,7 +959,7 @@ impl OrderTask {
     fn screened(&self, event: Event) -> Result<Event, EngineError> {
         let Some(live) = &self.live else { return Ok(event) };
         let pipeline = live.desk.pipeline();
-        let screened = |call: &Call, by| words::screened(pipeline, Some(&live.progress), call, by);
+        let screened = |call: &Call, by| crate::journal::screened(pipeline, Some(&live.progress), call, by);
         let kind = match event.kind {
             EventKind::Command { call, command } => {
                 if let Screened::Forbidden(field) = screened(&call, Speaker::Caller) {

@@ -171,7 +171,8 @@ pub enum EngineError {
         limit: u64,
     },
     /// A command holds a card number or a labelled verification code in a field of words, and would be journaled for
-    /// good (PCI DSS 4.0.1, requirements 3.3 and 3.5). Nothing was written: leave it out, and ask again. What the outside
+    /// good (PCI DSS 4.0.1, requirements 3.3 and 3.5). Nothing was written: leave it out, and ask again. What the
+    /// outside
     /// says is never refused for it; it is heard without it.
     #[error(
         "{order} was told card data in `{field}`, which is never written down: leave it out and ask again"

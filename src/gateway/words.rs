@@ -29,7 +29,8 @@ struct Letter {
 }
 
 impl Text {
-    /// A text: compatible forms of one letter are one (NFKC), so are its cases, runs of space are one space, and what does
+    /// A text: compatible forms of one letter are one (NFKC), so are its cases, runs of space are one space, and
+    /// what does
     /// not show is gone, also marks that only strike a letter out.
     pub(super) fn of(text: &str) -> Self {
         let shown: String = plain(&text.replace(char::is_whitespace, " "));
@@ -46,7 +47,8 @@ impl Text {
     }
 
     /// Whether it holds a word, as a word of its own. In scripts that write no spaces between words, as a part of the
-    /// text. A word in letters of other scripts that look the same counts too, unless it is an honest one of that script.
+    /// text. A word in letters of other scripts that look the same counts too, unless it is an honest one of that
+    /// script.
     pub(super) fn holds(&self, word: &Self) -> bool {
         let own: Vec<char> = self.plain.chars().collect();
         let sought: Vec<char> = word.plain.chars().collect();
@@ -82,7 +84,8 @@ impl Text {
 }
 
 impl Letter {
-    /// A letter. ASCII resembles itself, and so do the letters of Latin alphabets: that they differ by a mark or a dot is
+    /// A letter. ASCII resembles itself, and so do the letters of Latin alphabets: that they differ by a mark or a
+    /// dot is
     /// how they are told apart.
     fn of(is: char) -> Self {
         let small = is.to_lowercase().next().unwrap_or(is);

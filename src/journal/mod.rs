@@ -17,13 +17,14 @@ mod encode;
 mod fold;
 mod read;
 mod record;
+mod screen;
 mod texts;
 
 pub use encode::{Desk, Encoded, index_key};
 pub use fold::{ChainFault, fold, verify};
 pub(crate) use read::depth;
 pub use read::{EntryView, JournalError, Kept, ReadPosting, read_entry};
-pub(crate) use texts::texts;
+pub(crate) use screen::{Screened, Speaker, screened};
 
 /// The version of the record format that this library writes.
 pub const FORMAT: u16 = 1;

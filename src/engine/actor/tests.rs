@@ -30,7 +30,8 @@ fn sent(mode: Mode, again: Again) -> Outstanding {
     }
 }
 
-/// Each row turns red when its guard is taken out: what was never sent, what only asks and what does no harm twice goes out
+/// Each row turns red when its guard is taken out: what was never sent, what only asks and what does no harm twice
+/// goes out
 /// whatever the adapter promises, and anything else only while its key is kept, or once the outside was asked for it
 /// after the last call had settled.
 #[test]
