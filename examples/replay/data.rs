@@ -81,8 +81,7 @@ pub(crate) enum Status {
 
 impl Status {
     /// The data's word for it.
-    #[cfg(test)]
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::Shipped => "shipped",

@@ -18,7 +18,7 @@ use consign::id::{Actor, Key, OrderId, OrderKey};
 use consign::machine::{Call, Life};
 use consign::order::{Charge, ChargeKind, Draft, DraftTender, Line};
 use consign::pipeline::lifecycle::{Cancel, RequestReturn, lifecycle};
-use consign::pipeline::{LifePolicy, Physical, Pipeline, physical};
+use consign::pipeline::{LifePolicy, Physical, Pipeline, Refused, physical};
 use consign::stage::dispatch::{
     Accepted, CameBack, DeliveredTo, DispatchPolicy, EarnPolicy, OnShortage, Packing, Receiver, ReserveWhen,
     parcel,
@@ -54,6 +54,9 @@ const BUSY: &[&str] = &[
     "Unreserving",
     "Scoring",
 ];
+
+/// The attempts of customers who pay again are numbered from here on.
+pub(crate) const AGAIN: u32 = 1000;
 
 /// Orders of the bundled sample that also show what the data does not tell.
 const DECLINED: &str = "sample-0001";
@@ -147,6 +150,17 @@ fn plan(purchases: &[Purchase], bundled: bool) -> Vec<(i64, Event, usize)> {
     all
 }
 
+/// The end that the data says of an order, in its words, and how much was paid for it.
+pub(crate) fn ends(purchases: &[Purchase], bundled: bool) -> BTreeMap<String, (&'static str, i64)> {
+    let end = |p: &Purchase| {
+        let paid = p.approved_ms.is_some() && !p.tenders.is_empty();
+        // Review turns this one down, which the data does not tell.
+        let status = if bundled && p.id == REJECTED { Status::Canceled } else { p.status };
+        (p.id.clone(), (status.word(), if paid { p.total_minor } else { 0 }))
+    };
+    purchases.iter().map(end).collect()
+}
+
 /// How the data is replayed.
 pub(crate) struct How {
     /// It is the bundled sample, which shows a little more than its data tells.
@@ -155,6 +169,8 @@ pub(crate) struct How {
     pub quiet: bool,
     /// The outside fails in every way, as this seed has it.
     pub faults: Option<u64>,
+    /// The gateway keeps keys, and so forgets none.
+    pub keys: bool,
 }
 
 struct Replay<'a> {
@@ -187,7 +203,12 @@ pub(crate) async fn drive(
     for p in purchases.iter().filter(|p| p.status == Status::Unavailable) {
         world.stock.tell_short(&p.id);
     }
-    let mut plan = how.faults.map_or_else(FaultPlan::default, FaultPlan::mixed);
+    let keeps: Vec<_> = Fault::MIX.iter().copied().filter(|(_, f)| *f != Fault::PrunedKey).collect();
+    let mixed = |seed| match how.keys {
+        true => FaultPlan::default().by_chance(seed, &keeps),
+        false => FaultPlan::mixed(seed),
+    };
+    let mut plan = how.faults.map_or_else(FaultPlan::default, mixed);
     if how.bundled {
         plan = plan.fault(DECLINED, 1, "charge", 1, Fault::Decline);
     }
@@ -353,7 +374,8 @@ impl Replay<'_> {
             }
             let moved = self.paid_again(p, n, &view, &key).await? || self.repaid_again(&view, &key).await?;
             if !moved {
-                return Ok(true);
+                // While a try holds its tender and gives no money, nobody can pay again: they come back.
+                return Ok(!self.owes(n, &view));
             }
             self.settled().await?;
         }
@@ -376,6 +398,12 @@ impl Replay<'_> {
         Ok(!view.progress.holds.is_empty())
     }
 
+    /// Whether the customer has begun to pay, and money is still missing.
+    fn owes(&self, n: usize, view: &OrderView) -> bool {
+        let due = view.progress.order.total().minor() > view.progress.books.captured(None);
+        due && view.progress.life() == Life::Placed && self.paying.borrow().contains(&n)
+    }
+
     /// The customer pays again what they had begun to pay, where every try ended without money.
     async fn paid_again(
         &self,
@@ -384,12 +412,13 @@ impl Replay<'_> {
         view: &OrderView,
         key: &OrderKey,
     ) -> Result<bool, String> {
-        let due = view.progress.order.total().minor() > view.progress.books.captured(None);
-        if !due || view.progress.life() != Life::Placed || !self.paying.borrow().contains(&n) {
+        if !self.owes(n, view) {
             return Ok(false);
         }
         let customer = Actor::customer(&p.id).map_err(|e| e.to_string())?;
-        let mut next = 1000 + u32::try_from(view.instances().len()).map_err(|e| e.to_string())?;
+        // A number that no try had: under one that is taken nobody ever pays.
+        let tries = view.instances().into_iter().filter(|(place, ..)| *place == "payment.attempt");
+        let mut next = tries.map(|(_, key, _)| key.0).max().unwrap_or_default().max(AGAIN);
         let mut any = false;
         for (_, k) in p.tenders.iter().zip(1..) {
             let start = Start { tender: Key(k), channel: None, method: "another".into() };
@@ -397,7 +426,7 @@ impl Replay<'_> {
             match self.engine.command(key, customer.clone(), "", attempt::M::command(next, start)).await {
                 Ok(_) => any = true,
                 // The tender is paid, or still may be.
-                Err(CommandError::Refused(_)) => {}
+                Err(CommandError::Refused(Refused::Refused { .. })) => {}
                 Err(e) => return Err(e.to_string()),
             }
         }

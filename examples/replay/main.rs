@@ -6,6 +6,8 @@
 //!     --store memory|sqlite:PATH     where orders live; the same PATH again goes on where it stopped
 //!     --json                         one JSON object on standard output, and nothing else
 //!     --faults SEED                  the gateway and the warehouse fail in every way they can; the figures stay the same
+//!     --keys                         a gateway that keeps keys, where it fails: what was lost is sent again under its key
+//!     --plant                        every attempt has a key of its own, to see that the replay notices
 //! cargo run --release --example replay -- --report --store sqlite:PATH --json
 //!                                                                   the same object, from the store and the books alone
 //! ```
@@ -22,7 +24,7 @@ use std::time::Duration;
 use consign::clock::Timestamp;
 use consign::gateway::Repeats;
 use consign::store::{MemoryStore, SqliteStore, Store};
-use consign::testing::{SandboxGateway, SandboxInventory, VirtualEnv};
+use consign::testing::{Mutant, SandboxGateway, SandboxInventory, VirtualEnv, plant};
 
 /// Where orders live.
 enum Place {
@@ -36,13 +38,22 @@ struct Options {
     json: bool,
     report: bool,
     faults: Option<u64>,
+    keys: bool,
+    plant: bool,
 }
 
-const USAGE: &str =
-    "usage: replay [--data FOLDER] [--store memory|sqlite:PATH] [--json] [--faults SEED] [--report]";
+const USAGE: &str = "usage: replay [--data FOLDER] [--store memory|sqlite:PATH] [--json] [--faults SEED [--keys] [--plant]] [--report]";
 
 fn options() -> Result<Options, String> {
-    let mut o = Options { data: None, place: None, json: false, report: false, faults: None };
+    let mut o = Options {
+        data: None,
+        place: None,
+        json: false,
+        report: false,
+        faults: None,
+        keys: false,
+        plant: false,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -60,6 +71,8 @@ fn options() -> Result<Options, String> {
                 let seed = args.next().ok_or(USAGE)?;
                 o.faults = Some(seed.parse().map_err(|_| format!("no seed: {seed}\n{USAGE}"))?);
             }
+            "--keys" => o.keys = true,
+            "--plant" => o.plant = true,
             "--report" => o.report = true,
             "--help" | "-h" => return Err(USAGE.to_owned()),
             other => return Err(format!("unknown option {other}\n{USAGE}")),
@@ -86,7 +99,10 @@ struct World {
 /// A gateway that forgets keys early promises no more than that its inquiries settle.
 const SETTLE: Duration = Duration::from_secs(90);
 
-fn open(place: &Place, existing: bool, faults: bool) -> Result<World, String> {
+/// How long a gateway keeps keys that keeps them.
+const KEY_TTL: Duration = Duration::from_secs(24 * 3600);
+
+fn open(place: &Place, existing: bool, faults: bool, keys: bool) -> Result<World, String> {
     // The data says when time begins.
     let env = VirtualEnv::new(Timestamp::from_millis(0), 1);
     let path = match place {
@@ -104,7 +120,9 @@ fn open(place: &Place, existing: bool, faults: bool) -> Result<World, String> {
     let gateway = SandboxGateway::open(book(".gateway.jsonl").as_deref());
     let mut gateway = gateway.map_err(|e| format!("the gateway's books: {e}"))?;
     if faults {
-        gateway = gateway.in_time(Arc::new(env.clone())).promising(Repeats::Lookup { settle: SETTLE });
+        let repeats =
+            if keys { Repeats::Idempotent { key_ttl: KEY_TTL } } else { Repeats::Lookup { settle: SETTLE } };
+        gateway = gateway.in_time(Arc::new(env.clone())).promising(repeats);
     }
     let stock = SandboxInventory::open(book(".stock.jsonl").as_deref());
     let stock = stock.map_err(|e| format!("the warehouse's books: {e}"))?;
@@ -124,7 +142,8 @@ async fn run() -> Result<(), String> {
         None if o.report => return Err(format!("--report needs --store sqlite:PATH\n{USAGE}")),
         None => Place::File(fresh()),
     };
-    let world = open(&place, o.report, o.faults.is_some())?;
+    let world = open(&place, o.report, o.faults.is_some(), o.keys)?;
+    let mut ends = None;
     if !o.report {
         let bundled = o.data.is_none();
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/replay/sample");
@@ -138,11 +157,13 @@ async fn run() -> Result<(), String> {
             eprintln!("store: {}", path.display());
         }
         run.works();
-        drive::drive(&world, purchases, &drive::How { bundled, quiet: o.json, faults: o.faults }, &run)
-            .await?;
+        let _planted = o.plant.then(|| plant(Mutant::RandomKey));
+        ends = Some(drive::ends(&purchases, bundled));
+        let how = drive::How { bundled, quiet: o.json, faults: o.faults, keys: o.keys };
+        drive::drive(&world, purchases, &how, &run).await?;
         run.note()?;
     }
-    let figures = report::figures(&world).await?;
+    let figures = report::figures(&world, ends.as_ref()).await?;
     if o.json {
         println!("{}", serde_json::to_string(&figures).map_err(|e| e.to_string())?);
     } else {

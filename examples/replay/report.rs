@@ -3,7 +3,7 @@
 #![allow(clippy::float_arithmetic)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use consign::journal::{Desk, read_entry};
+use consign::journal::{Desk, EntryView, read_entry};
 use consign::machine::Life;
 use consign::pipeline::lifecycle::{Cause, lifecycle};
 use consign::pipeline::{Phase, Progress};
@@ -40,6 +40,8 @@ pub(crate) struct Figures {
     gateway: consign::testing::GatewayTotals,
     balances: BTreeMap<&'static str, i64>,
     parked: u64,
+    /// What people had to do beside their daily work.
+    people: People,
     /// How often each fault befell a call, over all runs.
     faults: BTreeMap<&'static str, u64>,
     /// How often the warehouse's answers were lost, late or doubled, in the last run.
@@ -50,6 +52,35 @@ pub(crate) struct Figures {
     commits: u64,
     elapsed_s: f64,
     orders_per_s: f64,
+}
+
+/// What people did because something had gone wrong, told by the journals.
+#[derive(Debug, Default, Serialize)]
+struct People {
+    /// Holds that an operator lifted, after a look at what the gateway had moved.
+    released: u64,
+    /// Refunds that support asked for again.
+    asked_again: u64,
+    /// Attempts of customers who had to pay again.
+    paid_again: u64,
+    /// Orders with any of these.
+    orders: u64,
+}
+
+impl People {
+    /// Counts an entry. Whether it is one of these.
+    fn add(&mut self, entry: &EntryView) -> bool {
+        let input = entry.input.as_ref().map_or("", |(name, _)| name.as_str());
+        let key = entry.target.as_ref().map_or(0, |(_, key)| key.0);
+        let count = match (entry.kind.as_str(), input) {
+            ("release", _) => &mut self.released,
+            ("command", "Request") if entry.by.id() == "support" => &mut self.asked_again,
+            ("command", "Start") if key > crate::drive::AGAIN => &mut self.paid_again,
+            _ => return false,
+        };
+        *count += 1;
+        true
+    }
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -158,13 +189,18 @@ struct Samples {
     purchase_to_customer: Vec<i64>,
 }
 
-pub(crate) async fn figures(world: &World) -> Result<Figures, String> {
+/// The figures. Where the data says how orders end, one that ended otherwise is told by its name.
+pub(crate) async fn figures(
+    world: &World,
+    ends: Option<&BTreeMap<String, (&'static str, i64)>>,
+) -> Result<Figures, String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let desk = Desk::new(Arc::new(crate::drive::pipeline()?)).map_err(|e| text(&e))?;
     let mut f = Figures { gateway: world.gateway.totals(), ..Figures::default() };
     f.balances = ACCOUNTS.iter().map(|a| (*a, 0)).collect();
     let mut samples = Samples::default();
     let mut policies: BTreeMap<Hash, Bytes> = BTreeMap::new();
+    let mut others = Vec::new();
     let mut after = None;
     loop {
         let page = world.store.scan(after.clone(), 500, false).await.map_err(|e| text(&e))?;
@@ -183,10 +219,30 @@ pub(crate) async fn figures(world: &World) -> Result<Figures, String> {
             let progress = desk.open(&stored, &policies).map_err(|e| format!("{}: {e}", brief.order))?;
             f.parked += u64::from(!progress.holds.is_empty());
             f.commits += progress.version;
-            f.add(&desk, &progress, &mut samples);
+            let is = (f.add(&desk, &progress, &mut samples), progress.books.captured(None));
+            let (moved, booked) = (world.gateway.moved(&brief.order), (is.1, progress.books.refunded(None)));
+            if moved != booked {
+                others.push(format!(
+                    "{}: the gateway moved {moved:?}, and the books say {booked:?}",
+                    brief.order
+                ));
+            }
+            if let Some(says) = ends.and_then(|ends| ends.get(brief.order.order.as_str()))
+                && is != *says
+            {
+                others.push(format!("{} ended as {is:?}, and its data says {says:?}", brief.order));
+            }
         }
     }
+    if !others.is_empty() {
+        return Err(format!(
+            "{} orders ended otherwise than their data says:\n{}",
+            others.len(),
+            others.join("\n")
+        ));
+    }
     let mut at = Position(0);
+    let mut touched = BTreeSet::new();
     loop {
         let page = world.store.feed(at, 1000).await.map_err(|e| text(&e))?;
         let Some(end) = page.last() else { break };
@@ -194,8 +250,12 @@ pub(crate) async fn figures(world: &World) -> Result<Figures, String> {
         for item in &page {
             let entry = read_entry(&item.entry.body).map_err(|e| text(&e))?;
             f.transitions += entry.states.len() as u64;
+            if f.people.add(&entry) {
+                touched.insert(item.order.clone());
+            }
         }
     }
+    f.people.orders = touched.len() as u64;
     f.percentiles = Percentiles {
         purchase_to_approval: P::of(samples.purchase_to_approval),
         approval_to_carrier: P::of(samples.approval_to_carrier),
@@ -228,7 +288,8 @@ fn status(desk: &Desk, p: &Progress, out: bool) -> &'static str {
 }
 
 impl Figures {
-    fn add(&mut self, desk: &Desk, p: &Progress, samples: &mut Samples) {
+    /// Counts an order; answers how it ended.
+    fn add(&mut self, desk: &Desk, p: &Progress, samples: &mut Samples) -> &'static str {
         let pipeline = desk.pipeline();
         self.orders += 1;
         let phase: Phase = p.phase();
@@ -300,6 +361,7 @@ impl Figures {
         pair(|s| &mut s.approval_to_carrier, approval, carrier);
         pair(|s| &mut s.carrier_to_customer, carrier, customer);
         pair(|s| &mut s.purchase_to_customer, Some(p.placed_at), customer);
+        status
     }
 }
 
@@ -349,6 +411,11 @@ pub(crate) fn table(f: &Figures) -> String {
     }
     let _ = writeln!(s, "{:<24}{:>16}", "duplicate effects", f.gateway.duplicate_effects);
     let _ = writeln!(s, "{:<24}{:>16}", "parked", f.parked);
+    let w = &f.people;
+    let _ = writeln!(s, "{:<24}{:>16}", "holds released", w.released);
+    let _ = writeln!(s, "{:<24}{:>16}", "refunds asked again", w.asked_again);
+    let _ = writeln!(s, "{:<24}{:>16}", "paid again", w.paid_again);
+    let _ = writeln!(s, "{:<24}{:>16}", "orders with any of these", w.orders);
     for (name, n) in &f.faults {
         let _ = writeln!(s, "  {name:<22}{n:>16}");
     }

@@ -73,7 +73,8 @@ fn order_book() -> Option<PathBuf> {
 /// How the orders ended: all figures but how long it took, and what went on under way.
 fn ends(mut figures: Value) -> Value {
     // A fault, and a kill between a call and its answer, cost inquiries and so commits.
-    let way = ["elapsed_s", "orders_per_s", "commits", "transitions", "faults", "stock_faults", "starts"];
+    let way =
+        ["elapsed_s", "orders_per_s", "commits", "transitions", "faults", "stock_faults", "starts", "people"];
     figures.as_object_mut().unwrap().retain(|k, _| !way.contains(&k.as_str()));
     figures
 }
@@ -225,6 +226,33 @@ fn faults_of_the_gateway_delay_orders_and_change_no_figure() {
         assert!(f["faults"].as_object().unwrap().len() > 8, "seed {seed}: {}", f["faults"]);
         assert!(f["stock_faults"].as_object().unwrap().len() > 4, "seed {seed}: {}", f["stock_faults"]);
         assert_eq!(ends(f), undisturbed, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_gateway_that_keeps_keys_changes_no_figure_and_a_key_of_its_own_for_each_attempt_is_noticed() {
+    let undisturbed = ends(figures(&["--store", "memory", "--json"]));
+    let seeds = if full() { 1..=20 } else { 7..=8 };
+    println!("sizes: the sample under {} seeds of faults, keys kept", seeds.clone().count());
+    for seed in seeds {
+        let seed = seed.to_string();
+        let args = ["--store", "memory", "--json", "--faults", &seed, "--keys"];
+        let f = figures(&args);
+        expect_sample(&f);
+        for who in ["released", "asked_again", "paid_again", "orders"] {
+            assert!(f["people"][who].is_u64(), "seed {seed}: {}", f["people"]);
+        }
+        assert!(f["people"]["paid_again"].as_u64() > Some(0), "seed {seed}: a tender is declined in each");
+        assert_eq!(ends(f), undisturbed, "seed {seed}");
+        if seed != "7" {
+            continue;
+        }
+        // The same with the fault planted that each attempt is sent under a key of its own.
+        let out = run("replay", &[&args[..], &["--plant"]].concat());
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success(), "seed {seed}: nobody noticed");
+        let notices = ["leads nowhere", "the gateway moved"];
+        assert!(notices.iter().any(|n| said.contains(n)), "seed {seed}: another check noticed: {said}");
     }
 }
 
