@@ -1,10 +1,13 @@
 //! Time: an instant, and where it is read.
 //!
 //! Everything that decides is handed its instant. Whoever needs to know the time asks a [`Clock`],
-//! and only [`SystemClock`] asks the system.
+//! and only [`SystemClock`] asks the system. An engine goes by a [`SteadyClock`]: setting the clock of the
+//! system moves no money.
 
+mod steady;
 mod timestamp;
 
+pub use steady::SteadyClock;
 pub use timestamp::{ParseTimestampError, Timestamp};
 
 use std::time::{SystemTime, UNIX_EPOCH};

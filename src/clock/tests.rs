@@ -81,3 +81,71 @@ proptest! {
         prop_assert_eq!(at(millis).to_string().parse(), Ok(at(millis)));
     }
 }
+
+/// A clock that is set by hand, and a steady one beside it.
+#[derive(Debug, Clone, Default)]
+struct Set(std::sync::Arc<std::sync::Mutex<(i64, u64)>>);
+
+impl Clock for Set {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.lock().unwrap().0)
+    }
+}
+
+impl Set {
+    /// Lets time pass, and sets the clock of the system by so much besides.
+    fn pass(&self, ms: u64, set_by: i64) {
+        let mut at = self.0.lock().unwrap();
+        *at = (at.0 + i64::try_from(ms).unwrap() + set_by, at.1 + ms);
+    }
+
+    fn steady(&self) -> SteadyClock {
+        let own = self.clone();
+        let steady = move || Duration::from_millis(own.0.lock().unwrap().1);
+        SteadyClock::of(Box::new(self.clone()), Box::new(steady))
+    }
+}
+
+const HOUR: u64 = 3_600_000;
+
+/// A clock that is set ten days ahead would capture every authorisation at once, and end every deadline.
+#[test]
+fn a06_a_clock_that_is_set_ahead_is_followed_and_not_jumped_to() {
+    let set = Set::default();
+    let clock = set.steady();
+    set.pass(0, i64::try_from(240 * HOUR).unwrap());
+    assert_eq!(clock.now().millis(), 0);
+    for hour in 1..=24 {
+        set.pass(HOUR, 0);
+        assert_eq!(clock.now().millis(), i64::try_from(2 * hour * HOUR).unwrap());
+    }
+}
+
+/// A clock that is set back eight hours would make a key of 27 hours count as one of 19.
+#[test]
+fn a06_a_clock_that_is_set_back_never_steps_back_and_understates_an_age_by_a_tenth_at_most() {
+    let set = Set::default();
+    let clock = set.steady();
+    set.pass(HOUR, 0);
+    let before = clock.now();
+    set.pass(0, -i64::try_from(8 * HOUR).unwrap());
+    assert_eq!(clock.now(), before);
+    let mut last = before;
+    for _ in 0..27 * 60 {
+        set.pass(60_000, 0);
+        assert!(clock.now() > last);
+        last = clock.now();
+    }
+    let age = last.since(before);
+    assert!(age >= Duration::from_millis(27 * HOUR * 9 / 10), "{age:?}");
+}
+
+#[test]
+fn a06_a_clock_that_nobody_sets_is_the_clock_of_the_system() {
+    let set = Set::default();
+    let clock = set.steady();
+    for ms in [0, 1, 999, 5, HOUR] {
+        set.pass(ms, 0);
+        assert_eq!(clock.now(), set.now());
+    }
+}

@@ -45,6 +45,13 @@ pub const MAX_DEPTH: usize = 64;
 /// How many messages may wait for their turn with one order.
 pub const MAX_WAITING: usize = 256;
 
+/// Of the life of a key, one part in this many is relied on: the outside counts by another clock, and ours may have
+/// been set back since. After that an operation goes out again only where an inquiry says that it did not arrive.
+const KEY_MARGIN: u32 = 2;
+
+/// How far the clocks of workers may differ before the age of a key counts as unknown.
+const CLOCKS_AGREE: Duration = Duration::from_secs(60);
+
 /// The code of the hold that parks an order.
 const PARKED: &str = "parked";
 
@@ -543,9 +550,7 @@ impl OrderTask {
     /// Offers evidence to the order: `None` when it is too early.
     async fn offer(&mut self, kept: &Kept, message: Option<u64>) -> Result<Option<Disposition>, Failed> {
         self.open().await?;
-        if self.live.as_ref().is_some_and(|l| l.parked()) {
-            return Ok(None);
-        }
+        // Also of an order that is parked: what happened is booked, and a machine that cannot take it says so again.
         let event = Event {
             kind: EventKind::Evidence { call: kept.call.clone(), message },
             by: kept.by.clone(),
@@ -589,10 +594,12 @@ impl OrderTask {
                         break;
                     }
                     Ok(None) => {}
-                    Err(failed) => {
-                        self.due.wake |= failed.transient();
+                    Err(failed) if failed.transient() => {
+                        self.due.wake = true;
                         return;
                     }
+                    // It waits for a person; what came after it does not.
+                    Err(_) => {}
                 }
             }
             if !moved {
@@ -1122,6 +1129,7 @@ impl OrderTask {
         let gone = Arc::new(Notify::new());
         self.queued.insert(w.id, gone.clone());
         let pipeline = live.desk.pipeline().clone();
+        let newest = live.progress.updated_at;
         let key = if planted(Mutant::RandomKey) {
             let nth = u32::try_from(self.inner.env.random() >> 32).unwrap_or_default();
             pipeline.op_key(&live.progress, &Outstanding { nth, ..(**w).clone() })
@@ -1173,7 +1181,7 @@ impl OrderTask {
                 }
             };
             let now = inner.env.now();
-            if let Err(why) = may_send(&w, repeats, now) {
+            if let Err(why) = may_send(&w, repeats, now, newest) {
                 return Called { end: CallEnd::Kept(why), wanted: w, repeats: Some(repeats), busy };
             }
             inner.counters.calls.fetch_add(1, Ordering::Relaxed);
@@ -1248,7 +1256,15 @@ impl OrderTask {
             CallEnd::Late(deadline) => lost(format!("no answer within {} ms", deadline.as_millis())),
             CallEnd::Said(Reply::Contradicted(why)) => {
                 let why = words::kept(&why);
-                alarm = Some(format!("the answer to {} is not believed: {why}", w.name));
+                let why = format!("the answer to {} is not believed: {why}", w.name);
+                tracing::error!(order = %self.id, %why, "an answer is not believed");
+                // Its machine asks what is so, as after any lost answer, and calls a person when nobody says it. One
+                // that cannot ask has nobody but a person.
+                let asks = self.live.as_ref().is_some_and(|l| {
+                    let (_, graph) = l.desk.pipeline().placed(w.place);
+                    graph.effects.iter().any(|e| e.mode == Mode::Read)
+                });
+                alarm = (!asks).then(|| why.clone());
                 Ok(EffectAnswer::Unknown(why))
             }
             CallEnd::Panicked => {
@@ -1287,8 +1303,9 @@ async fn unwanted(inner: &Inner, order: &OrderKey, w: &Outstanding) -> Option<Ca
     held.is_none_or(|held| held.withdrawn).then_some(CallEnd::Withdrawn)
 }
 
-/// Whether an operation may be sent now: an earlier attempt of it may have been carried out.
-fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp) -> Result<(), String> {
+/// Whether an operation may be sent now: an earlier attempt of it may have been carried out. `newest` is when the order
+/// moved last.
+fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp, newest: Timestamp) -> Result<(), String> {
     if !w.sent || w.mode == Mode::Read || w.again == Again::Harmless {
         return Ok(());
     }
@@ -1303,7 +1320,14 @@ fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp) -> Result<(), Str
     // An inquiry that was made before the last call had settled says nothing of it.
     let settled = |settle| missing >= Some(w.doubted.unwrap_or(now).saturating_add(settle));
     match repeats {
-        Repeats::Idempotent { key_ttl } if age < key_ttl || settled(Duration::ZERO) => Ok(()),
+        Repeats::Idempotent { .. } if settled(Duration::ZERO) => Ok(()),
+        // A key that is kept indefinitely has no age.
+        Repeats::Idempotent { key_ttl: Duration::MAX } => Ok(()),
+        Repeats::Idempotent { .. } if newest > now.saturating_add(CLOCKS_AGREE) => {
+            let back = newest.since(now).as_secs();
+            Err(format!("the clock is {back} s behind the order, so that nobody knows how old its key is"))
+        }
+        Repeats::Idempotent { key_ttl } if age < key_ttl / KEY_MARGIN => Ok(()),
         Repeats::Idempotent { key_ttl } => {
             Err(format!("its key is kept for {} s, and is {} s old", key_ttl.as_secs(), age.as_secs()))
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::{Clock, SteadyClock, Timestamp};
 
 /// What the engine takes from outside.
 pub trait Env: Debug + Send + Sync + 'static {
@@ -67,7 +67,7 @@ impl<T: Clock + Debug> ClockDebug for T {}
 
 impl Default for TokioEnv {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock) }
+        Self { clock: Arc::new(SteadyClock::default()) }
     }
 }
 
@@ -84,7 +84,7 @@ impl Env for TokioEnv {
                 if left.is_zero() {
                     return;
                 }
-                // The wall clock may be set while this sleeps: it is looked at again every hour.
+                // The clock may run faster than this sleeps: it is looked at again every hour.
                 tokio::time::sleep(left.min(Duration::from_secs(3600))).await;
             }
         })

@@ -91,6 +91,14 @@ pub enum DeliverError {
         /// The name.
         place: String,
     },
+    /// It is no evidence: what somebody asks is a command, and may be refused.
+    #[error("{place} takes it as a {class}, and only what happened is delivered")]
+    NotEvidence {
+        /// The machine, or its placement.
+        place: &'static str,
+        /// Its class: `command`, `timer` or `signal`.
+        class: &'static str,
+    },
     /// As many messages wait for their turn with this order as may ([`MAX_WAITING`](super::MAX_WAITING)).
     #[error("{waiting} messages wait for their turn with {order}; {limit} are the most")]
     TooMany {

@@ -38,7 +38,7 @@ pub use view::{Change, Delivered, Delivery, Done, OrderView, Placed, Report, Sto
 
 use crate::clock::Timestamp;
 use crate::id::{Actor, OrderKey, TenantId};
-use crate::machine::Call;
+use crate::machine::{Call, Class};
 use crate::order::{Draft, Order};
 use crate::pipeline::Pipeline;
 use crate::store::{Brief, FeedEntry, Filter, Found, Position};
@@ -126,6 +126,11 @@ impl Engine {
     ///
     /// [`DeliverError`]; deliver it again.
     pub async fn deliver(&self, delivery: Delivery) -> Result<Delivered, DeliverError> {
+        let call = &delivery.evidence;
+        if call.class != Class::Outcome {
+            let (place, class) = (call.place.unwrap_or(call.machine), call.class.name());
+            return Err(DeliverError::NotEvidence { place, class });
+        }
         let (reply, answer) = oneshot::channel();
         let order = delivery.order.clone();
         let msg = Msg::Evidence { delivery: Box::new(delivery), reply };

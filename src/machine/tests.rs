@@ -291,7 +291,7 @@ fn at(ms: i64) -> Timestamp {
 /// Nothing is outstanding.
 #[derive(Debug)]
 struct Clear;
-impl super::Operations for Clear {
+impl Operations for Clear {
     fn unsent(&self, _: usize, _: Key, _: u8, _: u32) -> bool {
         false
     }

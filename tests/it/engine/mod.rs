@@ -19,6 +19,7 @@ mod stories;
 mod sweep;
 pub(crate) mod support;
 pub(crate) mod tricky;
+mod trust;
 mod upgrades;
 mod warehouses;
 mod watched;

@@ -259,8 +259,8 @@ fn mutant_inbox_in_memory() {
 fn mutant_amount_not_compared() {
     notices(
         Mutant::AmountNotCompared,
-        "mismatch",
-        provider::a_lie_about_money_is_not_booked_and_a_person_hears_of_it,
+        "what was taken is booked, and no more",
+        provider::a_lie_about_money_is_not_booked_and_what_is_so_is_asked,
     );
 }
 

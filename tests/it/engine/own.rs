@@ -32,8 +32,6 @@ pub(super) enum Say {
     LoseCall,
     /// It is carried out this many milliseconds after the call, and nobody can tell.
     Late(u64),
-    /// Inquiries do not see what is there.
-    Blind,
 }
 
 #[derive(Debug, Default)]
@@ -109,9 +107,7 @@ impl Own {
             Say::Yes => Reply::Done(yes()),
             Say::NotSent => Reply::NotSent("connection refused".to_owned()),
             Say::Later(ms) => Reply::Later(Duration::from_millis(ms)),
-            Say::LoseAnswer | Say::LoseCall | Say::Late(_) | Say::Blind => {
-                Reply::Unknown("no answer".to_owned())
-            }
+            Say::LoseAnswer | Say::LoseCall | Say::Late(_) => Reply::Unknown("no answer".to_owned()),
         }
     }
 }
@@ -157,8 +153,6 @@ impl PaymentGateway for Own {
         let total: i64 = b.taken.iter().map(|(_, m)| m.minor()).sum();
         let reference = format!("pi-{}", t.instance);
         match say {
-            Say::Blind if x.held => Reply::Done(StillHeld {}.into()),
-            Say::Blind => Reply::Done(NotThere {}.into()),
             say => Self::reply(say, || {
                 let amount = Money::new(total, x.amount.currency());
                 match b.held.first() {
