@@ -46,6 +46,7 @@ fn paid() -> Paid {
         reference: "7f0d3c1e-9a44-4d1b-8b59-0c62e1f5a2d7".into(),
         amount: Money::new(129_900, "EUR".parse().unwrap()),
         more_allowed: false,
+        movement: None,
     }
 }
 

@@ -190,8 +190,12 @@ impl On<PassportNeeded, passport::M> for Open {
 }
 impl On<PassportDue> for Identifying {
     fn on(&self, _: &PassportDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.want(Close { channel: self.what.channel.clone(), reference: self.what.reference.clone() });
-        until(cx.after_ms(30_000), Closing { what: self.what.clone(), since: cx.now(), refused: false })
+        cx.want(Close {
+            channel: self.what.channel.clone(),
+            reference: self.what.reference.clone(),
+            charge: cx.op_key::<Charge>(0),
+        });
+        until(cx.after_ms(30_000), Closing::of(self.what.clone(), cx.now()))
     }
 }
 
@@ -266,7 +270,13 @@ async fn main() -> Result<(), Failure> {
     until_state(&engine, &order, "payment.passport/1 Pending").await?;
     hears(&engine, &order, "passport", passport::M::evidence(1, PassportNeeded {})).await?;
     let amount = Money::new(8_000, "EUR".parse()?);
-    let paid = Paid { channel: "card".parse()?, reference: "pay-mug-1".into(), amount, more_allowed: false };
+    let paid = Paid {
+        channel: "card".parse()?,
+        reference: "pay-mug-1".into(),
+        amount,
+        more_allowed: false,
+        movement: None,
+    };
     hears(&engine, &order, "paid", passport::M::evidence(1, paid)).await?;
     until_state(&engine, &order, "dispatch.engraved/1 Released").await?;
     engine.command(&order, shop.clone(), "pack", engraved::M::command(1, dispatch::Pack)).await?;

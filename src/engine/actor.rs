@@ -137,6 +137,8 @@ pub(super) struct Called {
     wanted: Arc<Outstanding>,
     end: CallEnd,
     repeats: Option<Repeats>,
+    /// How long a call of the adapter may be invisible to its inquiries.
+    settle: Duration,
     busy: Busy,
 }
 
@@ -812,7 +814,7 @@ impl OrderTask {
                 // An answer that cannot be written down is none, and a person hears of it.
                 if let EventKind::Answer {
                     effect,
-                    answer: EffectAnswer::Done(_) | EffectAnswer::Declined(_),
+                    answer: EffectAnswer::Done(_) | EffectAnswer::Unsettled(_) | EffectAnswer::Declined(_),
                 } = event.kind
                 {
                     let why = format!("an answer cannot be written down: {e}");
@@ -989,6 +991,7 @@ impl OrderTask {
                 };
                 let answer = match answer {
                     EffectAnswer::Done(told) => EffectAnswer::Done(clean(told)),
+                    EffectAnswer::Unsettled(told) => EffectAnswer::Unsettled(clean(told)),
                     EffectAnswer::Declined(told) => EffectAnswer::Declined(clean(told)),
                     EffectAnswer::Unknown(_) | EffectAnswer::Exhausted { .. } | EffectAnswer::Kept(_) => {
                         answer
@@ -1141,9 +1144,15 @@ impl OrderTask {
             let busy = inner.env.busy();
             let (Some(wired), Some(value)) = (inner.handlers.get(&*w.name), pipeline.effect_value(&w)) else {
                 let why = format!("{} has no handler", w.name);
-                return Called { end: CallEnd::Said(Reply::NotSent(why)), wanted: w, repeats: None, busy };
+                return Called {
+                    end: CallEnd::Said(Reply::NotSent(why)),
+                    wanted: w,
+                    repeats: None,
+                    settle: Duration::ZERO,
+                    busy,
+                };
             };
-            let repeats = wired.handler.repeats();
+            let (repeats, settle) = (wired.handler.repeats(), wired.handler.settle());
             let mut entering = Box::pin(async {
                 let mut busy = busy;
                 loop {
@@ -1168,6 +1177,7 @@ impl OrderTask {
                                 end: CallEnd::Withdrawn,
                                 wanted: w,
                                 repeats: Some(repeats),
+                                settle,
                                 busy,
                             };
                         }
@@ -1175,14 +1185,14 @@ impl OrderTask {
                     };
                     // The order may have moved while the call waited for its turn.
                     if let Some(end) = unwanted(&inner, &order, &w).await {
-                        return Called { end, wanted: w, repeats: Some(repeats), busy };
+                        return Called { end, wanted: w, repeats: Some(repeats), settle, busy };
                     }
                     (permit, busy)
                 }
             };
             let now = inner.env.now();
             if let Err(why) = may_send(&w, repeats, now, newest) {
-                return Called { end: CallEnd::Kept(why), wanted: w, repeats: Some(repeats), busy };
+                return Called { end: CallEnd::Kept(why), wanted: w, repeats: Some(repeats), settle, busy };
             }
             inner.counters.calls.fetch_add(1, Ordering::Relaxed);
             let (place, _) = pipeline.placed(w.place);
@@ -1205,7 +1215,7 @@ impl OrderTask {
                 CallEnd::Kept(_) | CallEnd::Withdrawn | CallEnd::Lost | CallEnd::Unsure => {}
             }
             drop(permit);
-            Called { end, wanted: w, repeats: Some(repeats), busy }
+            Called { end, wanted: w, repeats: Some(repeats), settle, busy }
         }));
     }
 
@@ -1215,7 +1225,7 @@ impl OrderTask {
             self.inner.post(self.id.clone(), Msg::Heard(Box::new(called)));
             return;
         }
-        let Called { wanted: w, end, repeats, busy } = called;
+        let Called { wanted: w, end, repeats, settle, busy } = called;
         self.queued.remove(&w.id);
         let budget = self.inner.limits.budget;
         let now = self.inner.env.now();
@@ -1231,6 +1241,9 @@ impl OrderTask {
         };
         let mut alarm = None;
         let next = match end {
+            CallEnd::Said(Reply::Done(told)) if self.unsettled(&w, settle) => {
+                Ok(EffectAnswer::Unsettled(told))
+            }
             CallEnd::Said(Reply::Done(told)) => Ok(EffectAnswer::Done(told)),
             CallEnd::Said(Reply::Declined(told)) => Ok(EffectAnswer::Declined(told)),
             CallEnd::Said(Reply::Later(wait)) => {
@@ -1283,6 +1296,12 @@ impl OrderTask {
             self.park(&why).await;
         }
         drop(busy);
+    }
+
+    /// Whether a question was asked before the calls that it asks about had settled.
+    fn unsettled(&self, w: &Outstanding, settle: Duration) -> bool {
+        let settled = |live: &Live| live.desk.pipeline().settled(&live.progress, w, settle);
+        w.mode == Mode::Read && !self.live.as_deref().is_some_and(settled)
     }
 
     async fn answer(&mut self, effect: u64, answer: EffectAnswer) {

@@ -1,6 +1,7 @@
 //! A payment provider whose answers are compared with what was asked before they are believed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -54,6 +55,10 @@ fn on_channel<D, N>(answer: Reply<D, N>, channel: Channel, told: Option<(Channel
 impl PaymentGateway for Compared {
     fn repeats(&self) -> Repeats {
         self.0.repeats()
+    }
+
+    fn settle(&self) -> Duration {
+        self.0.settle()
     }
 
     async fn charge(&self, charge: Charge, ticket: &Ticket) -> Answer<Charge> {
@@ -137,7 +142,13 @@ mod tests {
     impl Says {
         fn paid(&self) -> Paid {
             let (channel, amount) = self.0.lock().unwrap().remove(0);
-            Paid { channel: channel.parse().unwrap(), reference: "r".into(), amount, more_allowed: false }
+            Paid {
+                channel: channel.parse().unwrap(),
+                reference: "r".into(),
+                amount,
+                more_allowed: false,
+                movement: None,
+            }
         }
     }
 
@@ -196,7 +207,16 @@ mod tests {
         }
         let charge =
             Charge { channel: card.clone(), amount, tender: Key(1), method: String::new(), capture: true };
-        let inquire = Inquire { channel: card.clone(), reference: None, amount, held: false };
+        let key = t.key.clone();
+        let (charge_key, held) = (key.clone(), false);
+        let inquire = Inquire {
+            channel: card.clone(),
+            reference: None,
+            amount,
+            held,
+            charge: charge_key,
+            capture: None,
+        };
         let back = SendBack {
             channel: card.clone(),
             attempt: Key(1),
@@ -205,11 +225,17 @@ mod tests {
             payout: 0,
             way: None,
         };
-        let asked =
-            InquireRefund { channel: card.clone(), attempt: Key(1), reference: None, amount, payout: 0 };
+        let asked = InquireRefund {
+            channel: card.clone(),
+            attempt: Key(1),
+            reference: None,
+            amount,
+            payout: 0,
+            key: t.key.clone(),
+        };
         let capture = Capture { channel: card.clone(), reference: None, amount };
-        let close = Close { channel: card.clone(), reference: None };
-        let void = Void { channel: card, reference };
+        let close = Close { channel: card.clone(), reference: None, charge: key.clone() };
+        let void = Void { channel: card, reference, charge: key };
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
             [
                 yes(p().charge(charge, &t).await),

@@ -74,11 +74,28 @@ pub enum Repeats {
     AtMostOnce,
 }
 
+impl Repeats {
+    /// How long a call may be invisible to an inquiry, where an adapter does not say it itself: as promised, else 5
+    /// minutes.
+    #[must_use]
+    pub const fn settle(self) -> Duration {
+        match self {
+            Repeats::Lookup { settle } => settle,
+            Repeats::Idempotent { .. } | Repeats::AtMostOnce => Duration::from_secs(5 * 60),
+        }
+    }
+}
+
 /// Carries out one kind of effect.
 #[async_trait]
 pub trait Handler<X: Effect>: Send + Sync + 'static {
     /// What it promises about sending the same key again.
     fn repeats(&self) -> Repeats;
+    /// How long a call may be invisible to an inquiry. It is the only number that says so: before a question was asked
+    /// that long after the last call, "not there" is no answer to it.
+    fn settle(&self) -> Duration {
+        self.repeats().settle()
+    }
     /// Carries it out once.
     async fn call(&self, effect: X, ticket: &Ticket) -> Reply<X::Done, X::Declined>;
 }
@@ -86,6 +103,7 @@ pub trait Handler<X: Effect>: Send + Sync + 'static {
 /// A handler without its effect's type.
 pub(crate) trait AnyHandler: Send + Sync {
     fn repeats(&self) -> Repeats;
+    fn settle(&self) -> Duration;
     fn call(&self, value: Box<dyn Any + Send + Sync>, ticket: Ticket) -> BoxFuture<'_, Reply<Told, Told>>;
 }
 
@@ -103,6 +121,10 @@ impl<X, H> Erased<X, H> {
 impl<X: Effect, H: Handler<X>> AnyHandler for Erased<X, H> {
     fn repeats(&self) -> Repeats {
         self.handler.repeats()
+    }
+
+    fn settle(&self) -> Duration {
+        self.handler.settle()
     }
 
     fn call(&self, value: Box<dyn Any + Send + Sync>, ticket: Ticket) -> BoxFuture<'_, Reply<Told, Told>> {

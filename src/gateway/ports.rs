@@ -1,6 +1,7 @@
 //! The ports of the library's stages: what a host implements once per provider.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -23,17 +24,46 @@ type Answer<X> = Reply<<X as Effect>::Done, <X as Effect>::Declined>;
 /// What it answers is compared with what was asked. An answer of another amount, currency or channel counts as
 /// [`Reply::Contradicted`]. A customer may have paid another amount than was asked for: an inquiry that tells of one is
 /// made a second time at once, and believed when it says the same.
+///
+/// **What to look up by.** A question, a close and a release carry the key of the charge that they are about, and a
+/// question the key of the newest capture too. [`Ticket::key`] of these calls is their own key, which the provider has
+/// never seen: whoever looks that up is told "not there" for ever. The reference is `None` exactly when the answer to
+/// the charge was lost, so what finds a payment by its key is needed there.
+///
+/// **Sums.** [`Paid`](crate::stage::payment::Paid) tells what *this* movement took where it answers a charge or a
+/// capture, or comes as a message. Where it answers an inquiry, a close or a release it tells the *total* that the
+/// payment has taken so far, what failed late not taken off; what is booked already is taken off here. The number of
+/// the movement goes into `movement`, where the provider has one: two captures of one sum under one reference are the
+/// same fact otherwise, when a message tells of them.
+///
+/// ```text
+/// wrong   inquire: GET /payments?key={ticket.key}                    the key of the question, which nobody has seen
+/// right   inquire: GET /payments/{reference}, or ?key={inquire.charge} while there is no reference
+/// wrong   inquire: Paid { amount: the newest capture }               the sum of the others is told to be missing
+/// right   inquire: Paid { amount: payment.amount_captured }
+/// wrong   close:   404 => Gone                                       the charge may arrive after it, and take money
+/// right   close:   404 => CloseRefused, unless the provider refuses that charge from then on
+/// ```
+///
+/// [`testing::payment_gateway`](crate::testing::payment_gateway) tries a gateway out against these rules.
 #[async_trait]
 pub trait PaymentGateway: Send + Sync + 'static {
     /// What it promises about sending the same key again.
     fn repeats(&self) -> Repeats;
+    /// How long a call may be invisible to an inquiry. Before a question was asked that long after the last call, "not
+    /// there" and "still held" say nothing: what is in doubt stays in doubt. Default: as
+    /// [`Repeats::Lookup`](Repeats::Lookup) says, else 5 minutes.
+    fn settle(&self) -> Duration {
+        self.repeats().settle()
+    }
     /// Takes money, or holds it.
     async fn charge(&self, charge: Charge, ticket: &Ticket) -> Answer<Charge>;
-    /// Says what became of an attempt. Changes nothing.
+    /// Says what became of an attempt, by its reference or else by the key of its charge: the total that it took.
+    /// Changes nothing.
     async fn inquire(&self, inquire: Inquire, ticket: &Ticket) -> Answer<Inquire>;
-    /// Makes sure that an attempt takes no money any more, or says that it did.
+    /// Makes sure that an attempt takes no money any more, or says that it did. It refuses where it can do neither.
     async fn close(&self, close: Close, ticket: &Ticket) -> Answer<Close>;
-    /// Captures an authorisation.
+    /// Captures an authorisation, and says what this capture took.
     async fn capture(&self, capture: Capture, ticket: &Ticket) -> Answer<Capture>;
     /// Releases what is left of an authorisation.
     async fn void(&self, void: Void, ticket: &Ticket) -> Answer<Void>;
@@ -149,7 +179,9 @@ pub trait Notifier: Send + Sync + 'static {
 macro_rules! handlers {
     (
         $(#[$doc:meta])*
-        $wrap:ident($port:ident) repeats $repeats:expr => { $($effect:ident = $method:ident),+ $(,)? }
+        $wrap:ident($port:ident) repeats $repeats:expr, settle $settle:expr => {
+            $($effect:ident = $method:ident),+ $(,)?
+        }
     ) => {
         $(#[$doc])*
         pub(crate) struct $wrap(pub Arc<dyn $port>);
@@ -160,6 +192,10 @@ macro_rules! handlers {
                     let repeats: fn(&dyn $port) -> Repeats = $repeats;
                     repeats(&*self.0)
                 }
+                fn settle(&self) -> Duration {
+                    let settle: fn(&dyn $port) -> Duration = $settle;
+                    settle(&*self.0)
+                }
                 async fn call(&self, effect: $effect, ticket: &Ticket) -> Answer<$effect> {
                     self.0.$method(effect, ticket).await
                 }
@@ -168,19 +204,19 @@ macro_rules! handlers {
     };
 }
 
-const FOR_EVER: Repeats = Repeats::Idempotent { key_ttl: std::time::Duration::MAX };
+const FOR_EVER: Repeats = Repeats::Idempotent { key_ttl: Duration::MAX };
 
-handlers!(Payments(PaymentGateway) repeats |p| p.repeats() => {
+handlers!(Payments(PaymentGateway) repeats |p| p.repeats(), settle |p| p.settle() => {
     Charge = charge, Inquire = inquire, Close = close, Capture = capture, Void = void,
     SendBack = refund, InquireRefund = inquire_refund,
 });
-handlers!(Scorer(RiskScorer) repeats |_| FOR_EVER => { Score = score });
-handlers!(Inventory(InventoryAdapter) repeats |_| FOR_EVER => {
+handlers!(Scorer(RiskScorer) repeats |_| FOR_EVER, settle |_| FOR_EVER.settle() => { Score = score });
+handlers!(Inventory(InventoryAdapter) repeats |_| FOR_EVER, settle |_| FOR_EVER.settle() => {
     AskStock = stock, Reserve = reserve, Unreserve = unreserve, Consume = consume, Restock = restock,
 });
-handlers!(Platform(AdPlatform) repeats |p| p.repeats() => {
+handlers!(Platform(AdPlatform) repeats |p| p.repeats(), settle |p| p.repeats().settle() => {
     Activate = activate, InquireService = inquire, Submit = submit, Switch = switch, End = end, EndTwin = end_twin,
 });
-handlers!(Carrier(CarrierAdapter) repeats |_| FOR_EVER => {
+handlers!(Carrier(CarrierAdapter) repeats |_| FOR_EVER, settle |_| FOR_EVER.settle() => {
     Book = book, Quote = quote, CancelBooking = cancel, BringBack = intercept, Track = track,
 });

@@ -102,6 +102,7 @@ impl Book {
             reference: format!("r-{tender}"),
             amount: Money::new(amount, "EUR".parse().unwrap()),
             more_allowed: false,
+            movement: None,
         };
         let effect = self.progress.wanted.last().unwrap().id;
         self.step("host", EventKind::Answer { effect, answer: EffectAnswer::Done(paid.into()) });

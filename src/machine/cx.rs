@@ -11,7 +11,7 @@ use super::effect::Effect;
 use super::graph::{Again, Graph};
 use super::row::{AskedBy, Due, EmittedBy, IndexRow, Knows, Machine, PostedBy, Proof, Row, Uses};
 use crate::clock::Timestamp;
-use crate::id::{Actor, Key};
+use crate::id::{Actor, Key, OpKey, OrderKey};
 use crate::ledger::{Books, Code, Post, Posting};
 use crate::order::Order;
 
@@ -199,9 +199,28 @@ impl Standing {
     }
 }
 
+/// What an answer answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answers<'a> {
+    /// The name of the effect: `payment.attempt/Charge`.
+    pub effect: &'a str,
+    /// Which operation of its kind.
+    pub nth: u32,
+    /// Whether it was wanted after every call of its instance had settled, so that what is not there will not come.
+    pub settled: bool,
+    /// Whether the call was made; one that was withheld is none.
+    pub made: bool,
+}
+
 /// Everything a step may look at.
 #[derive(Debug, Clone, Copy)]
 pub struct World<'a> {
+    /// Which order.
+    pub id: &'a OrderKey,
+    /// The name of the placement of the machine that is stepped; empty where none is.
+    pub placement: &'a str,
+    /// Where it is an answer: to what.
+    pub answers: Option<Answers<'a>>,
     /// The time of this step.
     pub now: Timestamp,
     /// When what it is about happened: for evidence the time it names, else `now`.
@@ -436,6 +455,38 @@ impl<'a, R: Row> Cx<'a, R> {
     fn effect<X: Effect>() -> Option<u8> {
         let at = R::M::GRAPH.effects.iter().position(|e| e.handler == X::NAME)?;
         u8::try_from(at).ok()
+    }
+
+    /// Where it is an answer to this effect: the number of the operation.
+    #[must_use]
+    pub fn answers<X: Effect>(&self) -> Option<u32> {
+        self.view.world.answers.filter(|a| a.effect == X::NAME).map(|a| a.nth)
+    }
+
+    /// Whether it is an answer at all, and nothing that was told unasked.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.view.world.answers.is_some()
+    }
+
+    /// Where it is an answer to a question: whether that was asked after every call of this instance had settled. A
+    /// "not there" that was asked earlier proves nothing, since a call may still be on its way. What is told unasked
+    /// answers no question.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.view.world.answers.is_some_and(|a| a.settled)
+    }
+
+    /// Whether it is the answer to a call that was withheld: an earlier one may have arrived, and nothing was sent.
+    #[must_use]
+    pub fn withheld(&self) -> bool {
+        self.view.world.answers.is_some_and(|a| !a.made)
+    }
+
+    /// The key under which the `n`th operation of a kind is sent for this instance.
+    #[must_use]
+    pub fn op_key<X: Effect>(&self, n: u32) -> OpKey {
+        OpKey::derive(self.view.world.id, self.view.world.placement, self.key, X::NAME, n)
     }
 
     /// Who asks.

@@ -11,7 +11,7 @@
 ///
 /// ```
 /// use consign::machine::{Cx, Evidence, Next, On, StandsFor, until};
-/// use consign::stage::payment::{Close, Closing, NextAction, PaymentPolicy, RequiresAction, Try, attempt};
+/// use consign::stage::payment::{Charge, Close, Closing, NextAction, PaymentPolicy, RequiresAction, Try, attempt};
 /// use serde::{Deserialize, Serialize};
 ///
 /// /// The channel wants to see the customer's passport before it takes the money.
@@ -53,8 +53,9 @@
 /// }
 /// impl On<PassportDue> for Identifying {
 ///     fn on(&self, _: &PassportDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-///         cx.want(Close { channel: self.what.channel.clone(), reference: self.what.reference.clone() });
-///         until(cx.after_ms(30_000), Closing { what: self.what.clone(), since: cx.now(), refused: false })
+///         let (channel, reference) = (self.what.channel.clone(), self.what.reference.clone());
+///         cx.want(Close { channel, reference, charge: cx.op_key::<Charge>(0) });
+///         until(cx.after_ms(30_000), Closing::of(self.what.clone(), cx.now()))
 ///     }
 /// }
 /// # fn main() {}
@@ -473,7 +474,7 @@ macro_rules! extend {
                     let spec = &GRAPH.inputs[usize::from(i)];
                     let held = state.map_or(0, |s| GRAPH.states[usize::from(M::state_ix(s))].rank);
                     match spec.rank {
-                        Some(rank) if rank <= held => match M::fact(input).0 {
+                        Some(rank) if rank <= held => match M::fact(input, "").moved {
                             $crate::machine::Moved::Nothing => Ok($crate::machine::Hit::Stale),
                             _ => Ok($crate::machine::Hit::Alarmed),
                         },
@@ -563,10 +564,10 @@ macro_rules! extend {
                     $($($crate::machine!(@plain $class $in at ($($ph)?));)+)*
                     None
                 }
-                fn fact(input: &Input) -> ($crate::machine::Moved, Option<String>) {
+                fn fact(input: &Input, answers: &str) -> $crate::machine::Fact {
                     match input {
-                        Input::Base(i) => <Base as $crate::machine::Machine>::fact(i),
-                        $($(Input::$in(x) => $crate::machine!(@fact $class x),)+)*
+                        Input::Base(i) => <Base as $crate::machine::Machine>::fact(i, answers),
+                        $($(Input::$in(x) => $crate::machine!(@fact $class x answers),)+)*
                     }
                 }
                 fn input_of(told: &(dyn std::any::Any + ::std::marker::Send + ::std::marker::Sync)) -> Option<Input> {

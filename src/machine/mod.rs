@@ -39,18 +39,18 @@ pub use codec::{CodecError, Decoded};
 #[doc(hidden)]
 pub use codec::{load, parse, save};
 pub use cx::{
-    AskValue, Cx, Deadline, Gates, Instance, Life, Operations, Out, Past, Proofs, Raised, Standing, View,
-    World,
+    Answers, AskValue, Cx, Deadline, Gates, Instance, Life, Operations, Out, Past, Proofs, Raised, Standing,
+    View, World,
 };
 pub use diagram::{dot, mermaid};
 pub use effect::{Effect, Exhausted, Fault, Reply, Told};
 pub use extend::{BasePolicy, Instead, StandsFor};
 pub use graph::{Again, Class, Graph, Kind, Mode, Trigger};
-#[doc(hidden)]
-pub use row::indexed;
 pub use row::{
     Answer, AskedBy, Command, Decide, Due, EmittedBy, Evidence, Fold, Goto, Handle, HasCommand, HasEffect,
     HasInput, HasRow, HasState, Hit, Home, IndexRow, Indexed, Instants, Keeps, Knows, Machine, MayStay,
     Moved, Next, On, Opens, Outcome, Part, Plain, PostedBy, Proof, Refusal, Row, Signal, Step, Timed, Timer,
     Untimed, Uses, refuse, stay, to, until,
 };
+#[doc(hidden)]
+pub use row::{Fact, indexed};

@@ -91,6 +91,10 @@ pub enum Moved {
 /// `moved` is what an alarm books: money that came goes to suspense, money that left is booked as unexplained.
 /// `identity` names the fact itself, not the message that carried it, so that the same capture told by the answer, a
 /// webhook and an inquiry is booked once. Without an identity every message stands for itself.
+///
+/// Two facts may be told alike: two captures of one sum under one reference. So the answer to a call of one's own is
+/// told apart by the call, where `by_call` says so; its machine then knows by the number of the call what it has
+/// booked.
 pub trait Evidence: Plain {
     /// The money that moved.
     fn moved(&self) -> Moved {
@@ -99,6 +103,44 @@ pub trait Evidence: Plain {
     /// The fact, for instance the gateway's reference and the amount.
     fn identity(&self) -> Option<String> {
         None
+    }
+    /// The same fact as it is told where its best name is not: without the number of the movement, say.
+    fn alias(&self) -> Option<String> {
+        None
+    }
+    /// Whether an answer to this effect is a fact of its own, whatever was told alike before.
+    fn by_call(&self, effect: &str) -> bool {
+        let _ = effect;
+        false
+    }
+}
+
+/// What is known of an input besides what its machine makes of it.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// The money that moved.
+    pub moved: Moved,
+    /// What names the fact.
+    pub identity: Option<String>,
+    /// What else it may be told as.
+    pub alias: Option<String>,
+    /// Whether it is an answer that is told apart by its call.
+    pub by_call: bool,
+}
+
+impl Fact {
+    /// Of an input that is no evidence.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { moved: Moved::Nothing, identity: None, alias: None, by_call: false }
+    }
+
+    /// Of evidence.
+    #[must_use]
+    pub fn of<E: Evidence>(e: &E, answers: &str) -> Self {
+        let by_call = !answers.is_empty() && e.by_call(answers);
+        Self { moved: e.moved(), identity: e.identity(), alias: e.alias(), by_call }
     }
 }
 
@@ -566,7 +608,8 @@ pub trait Machine: Sized + Debug + 'static {
     /// The timer or proof signal of an index.
     fn plain_input(ix: u8) -> Option<Self::Input>;
     /// The money and the identity of evidence.
-    fn fact(input: &Self::Input) -> (Moved, Option<String>);
+    /// `answers` is the name of the effect that it answers, and empty where it is no answer.
+    fn fact(input: &Self::Input, answers: &str) -> Fact;
     /// An input from its parts, as adapters and routes hand them over.
     fn input_of(told: &(dyn Any + Send + Sync)) -> Option<Self::Input>;
     /// A single effect as the type its adapter is registered for.

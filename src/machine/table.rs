@@ -324,7 +324,7 @@ macro_rules! machine {
                     let held = state.map_or(0, |s| GRAPH.states[usize::from(M::state_ix(s))].rank);
                     match spec.rank {
                         // Money is never dropped, however late the word of it comes.
-                        Some(rank) if rank <= held => match M::fact(input).0 {
+                        Some(rank) if rank <= held => match M::fact(input, "").moved {
                             $crate::machine::Moved::Nothing => Ok($crate::machine::Hit::Stale),
                             _ => Ok($crate::machine::Hit::Alarmed),
                         },
@@ -373,8 +373,9 @@ macro_rules! machine {
                     $($($crate::machine!(@plain $class $in at ($($ph)?));)+)*
                     None
                 }
-                fn fact(input: &Input) -> ($crate::machine::Moved, Option<String>) {
-                    match input { $($(Input::$in(x) => $crate::machine!(@fact $class x),)+)* }
+                fn fact(input: &Input, answers: &str) -> $crate::machine::Fact {
+                    let _ = answers;
+                    match input { $($(Input::$in(x) => $crate::machine!(@fact $class x answers),)+)* }
                 }
                 fn input_of(told: &(dyn std::any::Any + ::std::marker::Send + ::std::marker::Sync)) -> Option<Input> {
                     $($(if let Some(x) = told.downcast_ref::<super::$in>() {
@@ -483,8 +484,8 @@ macro_rules! machine {
         }
     };
     (@evidence $c:ident $in:ident) => {};
-    (@fact outcome $x:ident) => { ($crate::machine::Evidence::moved($x), $crate::machine::Evidence::identity($x)) };
-    (@fact $c:ident $x:ident) => { { let _ = $x; ($crate::machine::Moved::Nothing, None) } };
+    (@fact outcome $x:ident $a:ident) => { $crate::machine::Fact::of($x, $a) };
+    (@fact $c:ident $x:ident $a:ident) => { { let _ = $x; $crate::machine::Fact::none() } };
     (@timed $st:ident wait $t:ident) => { $crate::machine!(@one $st $t); };
     (@timed $st:ident busy $t:ident) => { $crate::machine!(@one $st $t); };
     (@timed $st:ident wait $t:ident $u:ident) => { $crate::machine!(@two $st $t $u); };

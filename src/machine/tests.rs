@@ -316,7 +316,11 @@ impl Scene {
     }
 
     fn with<T>(&self, see: impl FnOnce(&View<'_, M>) -> T) -> T {
+        let id = crate::id::OrderKey::from("o-1".parse::<crate::id::OrderId>().unwrap());
         let world = World {
+            id: &id,
+            placement: "till",
+            answers: None,
             now: self.now,
             occurred: self.occurred,
             asked: self.occurred,
@@ -410,12 +414,12 @@ fn money_that_came_twice_is_an_alarm_and_never_stale() {
 
 #[test]
 fn evidence_tells_the_fact_it_is_about_and_the_money_that_moved() {
-    let fact = |p: Paid| M::fact(&p.into());
+    let fact = |p: Paid| M::fact(&p.into(), "");
     assert_eq!(fact(paid(500)), fact(paid(500)));
-    assert_ne!(fact(paid(500)).1, fact(paid(501)).1);
-    assert_eq!(fact(paid(500)).0, Moved::In(card(), paid(500).amount));
-    assert_eq!(M::fact(&Refused.into()), (Moved::Nothing, None));
-    assert_eq!(M::fact(&Start.into()), (Moved::Nothing, None));
+    assert_ne!(fact(paid(500)).identity, fact(paid(501)).identity);
+    assert_eq!(fact(paid(500)).moved, Moved::In(card(), paid(500).amount));
+    assert_eq!(M::fact(&Refused.into(), ""), Fact::none());
+    assert_eq!(M::fact(&Start.into(), ""), Fact::none());
 }
 
 #[test]

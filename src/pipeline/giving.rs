@@ -22,8 +22,8 @@ pub fn money_back(ask: &MoneyBack, view: &View<'_, refund::M>) -> Vec<(Key, Begi
         Source::Suspense => books.suspense(),
         Source::Cust | Source::Fee | Source::Loss => books.owed(),
     };
-    let left = ask.amount_minor.saturating_sub(given_back(view, ask.attempt));
-    let amount_minor = left.min(from).min(books.refundable(&ask.channel));
+    let left = ask.taken_minor.saturating_sub(given_back(view, ask.attempt));
+    let amount_minor = ask.amount_minor.min(left).min(from).min(books.refundable(&ask.channel));
     if amount_minor <= 0 {
         return Vec::new();
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::id::Key;
 use crate::ledger::Posting;
 use crate::machine::{
-    Again, AskValue, CodecError, Deadline, Due, Exhausted, Fault, Graph, Hit, IndexRow, Instance, Machine,
-    Moved, Out, Placement, Proofs, Raised, Step, View, World,
+    Again, AskValue, CodecError, Deadline, Due, Exhausted, Fact, Fault, Graph, Hit, IndexRow, Instance,
+    Machine, Out, Placement, Proofs, Raised, Step, View, World,
 };
 use crate::order::Order;
 
@@ -32,7 +32,7 @@ pub(crate) trait Stage: Debug + Send + Sync {
     fn opens(&self, at: &At<'_>, input: u8) -> Vec<Key>;
     fn plain_input(&self, ix: u8) -> Option<Arc<dyn Any + Send + Sync>>;
     fn input_ix(&self, input: &(dyn Any + Send + Sync)) -> Option<u8>;
-    fn fact(&self, input: &(dyn Any + Send + Sync)) -> (Moved, Option<String>);
+    fn fact(&self, input: &(dyn Any + Send + Sync), answers: &str) -> Fact;
     fn input_of(&self, told: &(dyn Any + Send + Sync)) -> Option<Arc<dyn Any + Send + Sync>>;
     fn unknown(&self, effect: u8, fault: Fault) -> Option<Arc<dyn Any + Send + Sync>>;
     fn exhausted(&self, effect: u8, spent: Exhausted) -> Option<Arc<dyn Any + Send + Sync>>;
@@ -272,8 +272,8 @@ impl<M: Machine> Stage for Placed<M> {
         event.downcast_ref::<M::Input>().map(M::input_ix)
     }
 
-    fn fact(&self, event: &(dyn Any + Send + Sync)) -> (Moved, Option<String>) {
-        M::fact(input::<M>(event))
+    fn fact(&self, event: &(dyn Any + Send + Sync), answers: &str) -> Fact {
+        M::fact(input::<M>(event), answers)
     }
 
     fn input_of(&self, told: &(dyn Any + Send + Sync)) -> Option<Arc<dyn Any + Send + Sync>> {

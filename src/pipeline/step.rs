@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::build::{At as RouteAt, Hall, Pipeline};
 use super::lifecycle;
@@ -15,8 +16,8 @@ use crate::id::{Actor, Key, OrderKey};
 use crate::ledger::{Books, Breach, Broken, P5, P18, Post, Posting};
 use crate::machine::graph::{Fnv, Graph, NEW};
 use crate::machine::{
-    AskValue, Call, Class, Exhausted, Fault, Gates, Instance, Life, Mode, Moved, Proof as _, Proofs, Raised,
-    Standing, Step, Told, Trigger, World,
+    Answers, AskValue, Call, Class, Exhausted, Fact, Fault, Gates, Instance, Life, Mode, Moved, Proof as _,
+    Proofs, Raised, Standing, Step, Told, Trigger, World,
 };
 use crate::order::{LineKind, Order};
 use crate::stage::proof::{Goods, Served, Services};
@@ -112,6 +113,9 @@ pub enum EventKind {
 pub enum EffectAnswer {
     /// It happened.
     Done(Told),
+    /// The answer to a question that was asked before every call of the instance had settled: what it says is there is
+    /// there, and what it says is not may come yet.
+    Unsettled(Told),
     /// The outside refused.
     Declined(Told),
     /// Nobody knows.
@@ -387,6 +391,8 @@ struct Draft {
     occurred: Timestamp,
     /// When what is answered was wanted.
     asked: Option<Timestamp>,
+    /// What is answered, whether it was asked after every call had settled, and whether the call was made.
+    answers: Option<(Arc<Outstanding>, bool, bool)>,
     changed: BTreeSet<(usize, Key)>,
     fires: Vec<Fire>,
     postings: Vec<Posting>,
@@ -410,6 +416,7 @@ impl Draft {
             now,
             occurred: occurred.unwrap_or(now),
             asked: None,
+            answers: None,
             changed: BTreeSet::new(),
             fires: Vec::new(),
             postings: Vec::new(),
@@ -426,6 +433,9 @@ impl Draft {
 
     fn world(&self) -> World<'_> {
         World {
+            id: &self.next.id,
+            placement: "",
+            answers: None,
             now: self.now,
             occurred: self.occurred,
             asked: self.asked.unwrap_or(self.occurred),
@@ -754,8 +764,17 @@ impl Pipeline {
         ix: u8,
         message: Option<u64>,
     ) -> Result<Disposition, StepError> {
+        let unplaced = self.unplaced(d, place, key, &**input, ix, message);
         if d.next.instance(place, key).is_none() {
-            return Ok(Disposition::Early);
+            return Ok(unplaced
+                .map_or(Disposition::Early, |fact| self.book_unplaced(d, place, key, &**input, ix, fact)));
+        }
+        // It was told of the instance before that began, and is booked already.
+        let of_life = d.next.instance(0, Key(1));
+        if let (Some(fact), Some(life)) = (unplaced, of_life)
+            && life.facts.contains(&fact)
+        {
+            return Ok(Disposition::Duplicate);
         }
         let before = Self::breaches(&d.next);
         let applied = self
@@ -772,6 +791,61 @@ impl Pipeline {
         self.settle(d);
         Self::sound(d, &before);
         Ok(disposition)
+    }
+
+    /// By what money is known that is told of an instance which never began. An instance begins before its first call
+    /// is made, so nothing is told too early of one that will: such money has no place, and would wait for one for
+    /// ever.
+    fn unplaced(
+        &self,
+        d: &Draft,
+        place: usize,
+        key: Key,
+        input: &(dyn Any + Send + Sync),
+        ix: u8,
+        message: Option<u64>,
+    ) -> Option<u64> {
+        let stage = self.stage(place).filter(|_| d.answers.is_none())?;
+        let told = stage.fact(input, "");
+        if told.moved == Moved::Nothing {
+            return None;
+        }
+        let spec = stage.graph().inputs.get(usize::from(ix))?;
+        let own = told.identity.or_else(|| message.map(|m| m.to_string()))?;
+        Some(print(&["unplaced", stage.name(), &key.to_string(), spec.name, &own]))
+    }
+
+    /// Books money that has no place on the order itself, and raises it. The lifecycle remembers it.
+    fn book_unplaced(
+        &self,
+        d: &mut Draft,
+        place: usize,
+        key: Key,
+        input: &(dyn Any + Send + Sync),
+        ix: u8,
+        fact: u64,
+    ) -> Disposition {
+        let (Some(stage), Some(life)) = (self.stage(place), d.next.instance(0, Key(1)).cloned()) else {
+            return Disposition::Early;
+        };
+        if life.facts.contains(&fact) {
+            return Disposition::Duplicate;
+        }
+        let mut life = (*life).clone();
+        remember(&mut life.facts, fact, FACTS_KEPT);
+        d.next.put(0, life);
+        d.changed.insert((0, Key(1)));
+        let name = stage.graph().inputs.get(usize::from(ix)).map_or("?", |i| i.name);
+        let before = Self::breaches(&d.next);
+        self.raise(
+            d,
+            "unplaced",
+            &format!("{} {key} never began, and heard {name}", stage.name()),
+            &stage.fact(input, "").moved,
+        );
+        self.settle(d);
+        Self::sound(d, &before);
+        Disposition::Alarmed
     }
 
     /// Reality is never rejected: what breaks the books is booked, held and raised.
@@ -866,13 +940,16 @@ impl Pipeline {
             return Err(StepError(format!("effect {effect} belongs to no placement")));
         };
         let known = match &answer {
-            EffectAnswer::Done(_) | EffectAnswer::Declined(_) => true,
+            EffectAnswer::Done(_) | EffectAnswer::Unsettled(_) | EffectAnswer::Declined(_) => true,
             EffectAnswer::Unknown(_) | EffectAnswer::Kept(_) => false,
             EffectAnswer::Exhausted { sent, .. } => !sent,
         };
         let unsent = matches!(answer, EffectAnswer::Kept(_));
+        let settled = !matches!(answer, EffectAnswer::Unsettled(_)) && self.settled(p, w, Duration::ZERO);
         let input = match answer {
-            EffectAnswer::Done(told) | EffectAnswer::Declined(told) => stage.input_of(&*told.0),
+            EffectAnswer::Done(told) | EffectAnswer::Unsettled(told) | EffectAnswer::Declined(told) => {
+                stage.input_of(&*told.0)
+            }
             EffectAnswer::Unknown(why) => stage.unknown(w.effect, Fault { why }),
             EffectAnswer::Exhausted { sent, why } => stage.exhausted(w.effect, Exhausted { sent, why }),
             EffectAnswer::Kept(why) => stage.unknown(w.effect, Fault { why }),
@@ -887,6 +964,7 @@ impl Pipeline {
         let last = if unsent { w.doubted } else { None };
         d.next.answered(w, known, last.unwrap_or(now));
         d.asked = Some(w.wanted_at);
+        d.answers = Some((w.clone(), settled, !unsent));
         d.settled.push(effect);
         let disposition = match self.evidence(&mut d, place, key, &input, ix, None)? {
             // The fact is known already, told by a message that overtook the answer: the effect is settled anyway.
@@ -900,11 +978,29 @@ impl Pipeline {
         Ok(self.finish(d, "answer", disposition, Some((place, key)), Some(input), |_| {}))
     }
 
+    /// Whether what a question finds missing will not come: it was asked when no other call of its instance was under
+    /// way, and those of which nobody told what came of them had been given up `settle` before.
+    pub(crate) fn settled(&self, p: &Progress, asked: &Outstanding, settle: Duration) -> bool {
+        let Some(stage) = self.stage(asked.place) else { return false };
+        let effects = stage.graph().effects;
+        let once = |effect: u8| effects.get(usize::from(effect)).is_some_and(|e| e.mode == Mode::Once);
+        let of = |place: usize, key: Key| place == asked.place && key == asked.key;
+        let under_way = p.wanted.iter().any(|w| {
+            let begun = w.sent || w.not_before.is_none();
+            w.id != asked.id && of(w.place, w.key) && w.mode == Mode::Once && begun
+        });
+        let unsettled = p
+            .doubts
+            .iter()
+            .any(|d| of(d.place, d.key) && once(d.effect) && d.last.saturating_add(settle) > asked.wanted_at);
+        !under_way && !unsettled
+    }
+
     /// What the outside did for an effect, as evidence addressed to the instance that wanted it. `None` for what has no
     /// identity by which it would be known when it is told a second time.
     pub(crate) fn told(&self, w: &Outstanding, told: &Told) -> Option<Call> {
         let call = self.answered(w, told)?;
-        self.stage(w.place)?.fact(&*call.value).1?;
+        self.stage(w.place)?.fact(&*call.value, "").identity?;
         Some(call)
     }
 
@@ -1027,19 +1123,26 @@ impl Pipeline {
         let stage = self.stage(place).expect("a placement of this pipeline");
         let graph = stage.graph();
         let spec = graph.inputs.get(usize::from(ix)).expect("an input of this table");
-        let (moved, identity) = stage.fact(input);
-        let fact = message.and_then(|message| match identity {
-            Some(id) => Some(print(&[spec.name, &id])),
-            None => message,
+        // What follows from an answer is none.
+        let answers = d.answers.clone().filter(|_| message.is_some());
+        let answers = answers.as_ref().map(|(w, settled, made)| Answers {
+            effect: &w.name,
+            nth: w.nth,
+            settled: *settled,
+            made: *made,
         });
+        let told = stage.fact(input, answers.map_or("", |a| a.effect));
+        let facts = message.map_or_else(Vec::new, |message| prints(spec.name, &told, message));
         let known = d.next.instance(place, key).cloned();
-        if let (Some(f), Some(i)) = (fact, &known)
-            && i.facts.contains(&f)
+        if let Some(i) = &known
+            && !told.by_call
+            && is_known(&i.facts, spec.name, &told, &facts)
         {
             return Ok(Applied::Duplicate);
         }
+        let moved = told.moved;
         let outcome = {
-            let world = World { place, ..d.world() };
+            let world = World { place, placement: stage.name(), answers, ..d.world() };
             let policy = d.next.policies.get(place).expect("one policy per placement");
             let at = At { key, world: &world, policy: &**policy, region: d.next.region(place) };
             stage.step(&at, input)?
@@ -1053,13 +1156,13 @@ impl Pipeline {
                 Applied::Alarmed
             }
             Outcome::Moved(m) => {
-                self.go(d, place, key, spec.name, known.as_deref(), *m, fact);
+                self.go(d, place, key, spec.name, known.as_deref(), *m, &facts);
                 return Ok(Applied::Moved);
             }
         };
-        if let (Some(f), Some(i)) = (fact, known) {
+        if let (false, Some(i)) = (facts.is_empty(), known) {
             let mut i = (*i).clone();
-            remember(&mut i.facts, f, FACTS_KEPT);
+            facts.iter().for_each(|f| remember(&mut i.facts, *f, FACTS_KEPT));
             d.next.put(place, i);
             d.changed.insert((place, key));
         }
@@ -1067,6 +1170,11 @@ impl Pipeline {
     }
 
     fn alarm(&self, d: &mut Draft, stage: &dyn Stage, key: Key, input: &str, moved: &Moved) {
+        self.raise(d, "alarm", &format!("{} {key} heard {input}", stage.name()), moved);
+    }
+
+    /// Books money that came into suspense, and money that left as unexplained, and holds.
+    fn raise(&self, d: &mut Draft, code: &str, what: &str, moved: &Moved) {
         let currency = d.next.order.total().currency();
         let mut posts = Vec::new();
         let said = match moved {
@@ -1087,7 +1195,7 @@ impl Pipeline {
         for p in posts {
             d.post(p);
         }
-        d.hold("alarm", format!("{} {key} heard {input}{said}", stage.name()));
+        d.hold(code, format!("{what}{said}"));
     }
 
     /// Carries out what a row decided.
@@ -1100,7 +1208,7 @@ impl Pipeline {
         input: &'static str,
         was: Option<&Instance>,
         m: MovedTo,
-        fact: Option<u64>,
+        told: &[u64],
     ) {
         let stage = self.stage(place).expect("a placement of this pipeline");
         let graph = stage.graph();
@@ -1115,9 +1223,7 @@ impl Pipeline {
         });
         let to = state(m.at);
         let mut facts = was.map(|i| i.facts.clone()).unwrap_or_default();
-        if let Some(f) = fact {
-            remember(&mut facts, f, FACTS_KEPT);
-        }
+        told.iter().for_each(|f| remember(&mut facts, *f, FACTS_KEPT));
         let due = match m.due {
             None => was.map(|i| i.due.clone()).unwrap_or_default(),
             Some(list) => list.into_iter().map(|(t, at)| (t, at.instant())).collect(),
@@ -1284,6 +1390,9 @@ impl Pipeline {
         for place in order {
             let mut granted = Proofs::default();
             let world = World {
+                id: &p.id,
+                placement: self.stage(place).map_or("", |s| s.name()),
+                answers: None,
                 now,
                 occurred: now,
                 asked: now,
@@ -1468,6 +1577,25 @@ impl Pipeline {
         more(&mut entry);
         Decision { disposition, progress: d.next, entry: Some(entry), fires: d.fires }
     }
+}
+
+/// The fingerprints under which a fact is remembered: its own or its message's, and that it may be told as.
+fn prints(input: &str, told: &Fact, message: Option<u64>) -> Vec<u64> {
+    let own = told.identity.as_ref().map(|id| print(&[input, id])).or(message);
+    let also = told.alias.as_ref().map(|alias| print(&[input, "told as", alias]));
+    own.into_iter().chain(also).collect()
+}
+
+/// Whether a fact is among those that are remembered: told by its own name, by the name that it may be told as, or by
+/// its own where that is what another may be told as.
+fn is_known(known: &[u64], input: &str, told: &Fact, prints: &[u64]) -> bool {
+    let has = |f: u64| known.contains(&f);
+    prints.first().is_some_and(|own| has(*own))
+        || match (&told.alias, &told.identity) {
+            (Some(alias), _) => has(print(&[input, alias])),
+            (None, Some(own)) => has(print(&[input, "told as", own])),
+            (None, None) => false,
+        }
 }
 
 /// Adds the fingerprint of a command's key.

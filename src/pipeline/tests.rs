@@ -46,6 +46,7 @@ fn an_order_is_paid_reviewed_dispatched_delivered_and_earned_in_pure_steps() {
         reference: "r1".into(),
         amount: Money::new(5_000, "EUR".parse().unwrap()),
         more_allowed: false,
+        movement: None,
     };
     let answer = |o: &Progress, told: Told| EventKind::Answer {
         effect: o.wanted.first().unwrap().id,

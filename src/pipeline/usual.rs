@@ -9,7 +9,7 @@ use crate::stage::aftersales::rma;
 use crate::stage::dispatch::{
     self, CannotFill, Item, NeedsCapture, Replan, Resend, Split, SplitOff, Unit, parcel,
 };
-use crate::stage::payment::{CaptureAsked, MoneyBack, attempt};
+use crate::stage::payment::{CaptureAsked, MoneyBack, PaidElsewhere, Superseded, attempt};
 use crate::stage::proof::{Delivered, GivenFor, OweBack, Replace, Surcharge, Waive};
 use crate::stage::refund::{Begin, Record, next_key, refund};
 use crate::stage::review::{self, TurnDown, case};
@@ -30,6 +30,13 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
             if self.inner.places(&attempt::GRAPH) {
                 self = self.route_across::<OweBack, refund::M, Begin>(giving::owe_back);
             }
+        }
+        if self.inner.places(&attempt::GRAPH) {
+            self = self.route::<PaidElsewhere, attempt::M, Superseded>(|ask, view| {
+                let others =
+                    view.instances().filter(|(key, s)| *key != ask.attempt && s.what().tender == ask.tender);
+                others.map(|(key, _)| (key, Superseded)).collect()
+            });
         }
         if self.inner.places(&attempt::GRAPH) && self.inner.asked("NeedsCapture") {
             self = self.route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {

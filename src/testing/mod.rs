@@ -1,10 +1,12 @@
-//! What tests need: a store's conformance kit, sandboxes with books of their own, and a virtual clock.
+//! What tests need: conformance kits for stores and for payment gateways, sandboxes with books of their own, and a
+//! virtual clock.
 //!
 //! A sandbox keeps its books in a file beside the store, written before it answers and never derived from what the
 //! engine believes: after a crash the two can be compared.
 
 pub mod conformance;
 mod faults;
+mod gateways;
 mod ledger_file;
 mod payments;
 mod platform;
@@ -14,6 +16,7 @@ mod wire;
 
 pub use crate::planted::{Mutant, Planted, plant};
 pub use faults::{Fault, FaultPlan};
+pub use gateways::{Trial, payment_gateway};
 pub use payments::{GatewayTotals, Habit, Outage, SandboxGateway};
 pub use platform::{PlatformTotals, SandboxPlatform};
 pub use sandbox::{SandboxCarrier, SandboxInventory, SandboxNotifier, SandboxScorer};

@@ -625,6 +625,7 @@ impl SandboxGateway {
             reference: b.reference(&ticket.order, ticket.instance),
             amount,
             more_allowed: b.in_parts() && of.is_some_and(Attempt::more),
+            movement: None,
         }
     }
 
@@ -901,9 +902,15 @@ impl GatewayBooks {
             "capture" => {
                 let own = self.has(Habit::CaptureIds);
                 let reference = if own { format!("cap-{}", line.key) } else { reference };
-                attempt::M::evidence(line.instance, Paid { channel, reference, amount, more_allowed })
+                attempt::M::evidence(
+                    line.instance,
+                    Paid { channel, reference, amount, more_allowed, movement: None },
+                )
             }
-            _ => attempt::M::evidence(line.instance, Paid { channel, reference, amount, more_allowed }),
+            _ => attempt::M::evidence(
+                line.instance,
+                Paid { channel, reference, amount, more_allowed, movement: None },
+            ),
         };
         let event = if self.has(Habit::SharedEvents) {
             self.event(order, evidence.machine, evidence.key)

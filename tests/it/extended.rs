@@ -11,8 +11,8 @@ use consign::pipeline::{
     Disposition, EffectAnswer, Event, EventKind, Physical, Pipeline, Progress, Refused, physical, pipeline,
 };
 use consign::stage::payment::{
-    AnswerDue, Close, Closing, CustomerBack, NextAction, Paid, PaymentPolicy, RequiresAction, Start, Try,
-    attempt,
+    AnswerDue, Charge, Close, Closing, CustomerBack, NextAction, Paid, PaymentPolicy, RequiresAction, Start,
+    Try, attempt,
 };
 use consign::stage::{dispatch::parcel, refund::refund, review::case};
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,12 @@ impl On<PassportNeeded, M> for Open {
 }
 impl On<PassportDue> for Identifying {
     fn on(&self, _: &PassportDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        cx.want(Close { channel: self.what.channel.clone(), reference: self.what.reference.clone() });
-        until(cx.after_ms(30_000), Closing { what: self.what.clone(), since: cx.now(), refused: false })
+        cx.want(Close {
+            channel: self.what.channel.clone(),
+            reference: self.what.reference.clone(),
+            charge: cx.op_key::<Charge>(0),
+        });
+        until(cx.after_ms(30_000), Closing::of(self.what.clone(), cx.now()))
     }
 }
 /// In the place of the library's: a customer who comes back is believed only by the bank.
@@ -145,7 +149,13 @@ fn start() -> Start {
 }
 
 fn paid() -> Paid {
-    Paid { channel: "card".parse().unwrap(), reference: "r1".into(), amount: eur(5_000), more_allowed: false }
+    Paid {
+        channel: "card".parse().unwrap(),
+        reference: "r1".into(),
+        amount: eur(5_000),
+        more_allowed: false,
+        movement: None,
+    }
 }
 
 #[test]

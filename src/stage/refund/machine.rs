@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::RefundPolicy;
 use crate::clock::Timestamp;
-use crate::id::{Actor, Channel, Key, Role};
+use crate::id::{Actor, Channel, Key, OpKey, Role};
 use crate::ledger::{P5, P7, P8, P9, P10, P11, P12, P18, Source};
 use crate::machine::{
     Again, Answer, Cx, Decide, EmittedBy, Evidence, Fold, Gates, Goto, Life, Moved, Next, On, PostedBy,
@@ -259,6 +259,7 @@ data! {
         /** The channel's reference of that attempt. */ reference: Option<String>,
         /** How much was sent. */ amount: Money,
         /** Which payout. */ payout: u32,
+        /** The key that it was sent under: what to look it up by. */ key: OpKey,
     }
 
     /// The answer was lost.
@@ -787,6 +788,7 @@ where
             reference: back.reference.clone(),
             amount,
             payout: back.payouts,
+            key: cx.op_key::<SendBack>(back.payouts),
         },
     );
 }

@@ -222,7 +222,10 @@ impl SandboxGateway {
         let reference = b.reference(order, attempt);
         b.tell(
             order,
-            attempt::M::evidence(attempt, CaptureFailed { channel: a.channel, reference, amount }),
+            attempt::M::evidence(
+                attempt,
+                CaptureFailed { channel: a.channel, reference, amount, movement: None },
+            ),
             at,
         );
         true
@@ -336,7 +339,7 @@ impl GatewayBooks {
         let Some(a) = self.attempts.get(&(order.to_string(), attempt)) else { return };
         let (channel, more_allowed) = (a.channel.clone(), self.in_parts() && a.more());
         let reference = self.reference(order, attempt);
-        let paid = Paid { channel, reference, amount, more_allowed };
+        let paid = Paid { channel, reference, amount, more_allowed, movement: None };
         self.tell(order, attempt::M::evidence(attempt, paid), at);
     }
 }

@@ -326,6 +326,7 @@ fn a_journal_has_a_length_and_what_the_outside_says_is_kept_all_the_same() {
             reference: "another".into(),
             amount: order.total(),
             more_allowed: false,
+            movement: None,
         };
         let answer = shop.hears("o-1", "again", attempt::M::evidence(1, again)).await;
         assert!(matches!(answer, Delivered::Applied(_)), "{answer:?}");

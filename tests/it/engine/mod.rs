@@ -7,6 +7,7 @@ mod crash;
 mod heard;
 pub(crate) mod journey;
 mod keys;
+mod money;
 mod mutants;
 mod outside;
 mod own;

@@ -131,7 +131,7 @@ impl Books {
 }
 
 fn paid(channel: Channel, reference: &str, amount: Money, more_allowed: bool) -> Paid {
-    Paid { channel, reference: reference.to_owned(), amount, more_allowed }
+    Paid { channel, reference: reference.to_owned(), amount, more_allowed, movement: None }
 }
 
 #[async_trait]

@@ -92,6 +92,7 @@ fn c01_a_message_that_says_a_card_number_is_heard_without_it_and_a_reference_tha
             reference: BARE.into(),
             amount: order.total(),
             more_allowed: false,
+            movement: None,
         };
         let taken = shop.hears("o-1", "yes", attempt::M::evidence(1, paid)).await;
         assert!(matches!(taken, Delivered::Applied(_)), "{taken:?}");

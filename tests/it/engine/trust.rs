@@ -88,7 +88,7 @@ fn a25_a_parked_order_goes_on_taking_what_happened_into_its_books() {
         assert!(parked.iter().any(|h| h.code == "parked"), "{parked:?}");
         let attempt = shop.order("o-1").await;
         let (amount, channel) = (attempt.progress.order.total(), "card".parse().unwrap());
-        let paid = Paid { channel, reference: "r-1".into(), amount, more_allowed: false };
+        let paid = Paid { channel, reference: "r-1".into(), amount, more_allowed: false, movement: None };
         shop.hears("o-1", "webhook-1", attempt::M::evidence(1, paid)).await;
         assert_eq!(shop.balances("o-1").await, "psp:card 5000, cust -5000", "{}", shop.show("o-1").await);
     });

@@ -28,14 +28,14 @@ pub(super) fn answer(shop: &Shop, w: &Outstanding) -> Told {
     if let Some(x) = value.downcast_ref::<Charge>() {
         let (channel, amount) = (x.channel.clone(), x.amount);
         return if x.capture {
-            Paid { channel, reference, amount, more_allowed: false }.into()
+            Paid { channel, reference, amount, more_allowed: false, movement: None }.into()
         } else {
             Authorised { channel, reference, amount, expires_at: None }.into()
         };
     }
     if let Some(x) = value.downcast_ref::<Capture>() {
         let (channel, amount) = (x.channel.clone(), x.amount);
-        return Paid { channel, reference, amount, more_allowed: false }.into();
+        return Paid { channel, reference, amount, more_allowed: false, movement: None }.into();
     }
     let sent = value.downcast_ref::<SendBack>().map(|x| (x.channel.clone(), x.amount));
     let asked = value.downcast_ref::<InquireRefund>().map(|x| (x.channel.clone(), x.amount));
@@ -261,5 +261,14 @@ fn an_order_that_gets_money_nobody_asked_for_comes_to_an_end_with_clear_books() 
     check("paid 7.00 more", |shop| {
         let more = payment::paid_on("card", "out of the blue", 700);
         shop.hears(attempt::M::evidence(1, more));
+        // Where it is asked about, the channel stands by it.
+        let taken = match shop.pipeline.state::<attempt::M>(&shop.order, 1) {
+            Some(s) => s.what().booked.taken_minor,
+            None => return,
+        };
+        let asked = |w: &&std::sync::Arc<Outstanding>| w.name.ends_with("/Inquire") && w.nth >= 1 << 31;
+        if let Some(id) = shop.order.wanted.iter().find(asked).map(|w| w.id) {
+            shop.answer_done(id, payment::paid(taken + 700).into());
+        }
     });
 }

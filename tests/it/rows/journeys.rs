@@ -3,7 +3,7 @@
 use consign::id::Role;
 use consign::pipeline::{Phase, Physical, Refused};
 use consign::stage::dispatch::{InStock, Tracking, Unreserved};
-use consign::stage::payment::{Authorised, Cancel, CaptureLost, FundsPolicy, Gone, HoldReleased, attempt};
+use consign::stage::payment::{Authorised, Cancel, FundsPolicy, Gone, HoldReleased, attempt};
 use consign::stage::refund::RefundRefused;
 
 use super::{dispatch, lifecycle, payment, refund as back, review};
@@ -181,6 +181,8 @@ fn t2_success_after_failover_is_given_back_even_when_the_order_is_completed() {
     s.hears(dispatch::delivered(1));
     assert_eq!(s.life(), "Completed");
     s.hears(attempt::M::evidence(1, payment::paid_on("wechat", "r1", 5000)));
+    assert_eq!(s.balances(), "psp:card 5000, earned -5000", "it is asked about first");
+    s.done("Inquire", payment::paid_on("wechat", "r1", 5000));
     assert_eq!(s.balances(), "psp:card 5000, psp:wechat 5000, refund_due:wechat -5000, earned -5000");
     let repaid = consign::stage::refund::Repaid { channel: "wechat".parse().unwrap(), ..back::repaid(5000) };
     s.done("SendBack", repaid);
@@ -307,7 +309,7 @@ fn t12_an_unknown_capture_is_resolved_before_a_cancellation_gives_back_or_releas
     let unknown = || {
         let mut s = payment::reach("Capturing");
         s.asks(lifecycle::cancel());
-        s.hears(attempt::M::evidence(1, CaptureLost { why: "reset".to_owned() }));
+        s.lost("Capture");
         let open = s.wants();
         assert!(open.iter().all(|w| !w.contains("Void") && !w.contains("SendBack")), "{open:?}");
         s.due("payment.attempt", 1, "AskAgain");

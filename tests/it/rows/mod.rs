@@ -11,6 +11,7 @@ mod ends;
 mod follow;
 mod journeys;
 pub(crate) mod lifecycle;
+mod money;
 mod once;
 pub(crate) mod parcels;
 pub(crate) mod payment;

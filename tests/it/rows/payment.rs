@@ -3,10 +3,10 @@
 use consign::machine::Call;
 use consign::pipeline::Physical;
 use consign::stage::payment::{
-    AcceptMismatch, ActionNeeded, Authorised, Cancel, CaptureFailed, CaptureGate, CaptureMode,
+    AcceptMismatch, ActionNeeded, Adopt, Anew, Authorised, Cancel, CaptureFailed, CaptureGate, CaptureMode,
     CaptureRefused, CloseRefused, Collect, CustomerBack, DeclineClass, Expiring, FundsPolicy, Gone,
     HoldExpired, HoldReleased, NextAction, NotThere, Paid, PaymentPolicy, Pended, RefuseMismatch, Refused,
-    Release, Start, StillHeld, VoidRefused, attempt,
+    Release, Saw, Settle, Start, StillHeld, VoidRefused, attempt,
 };
 
 use super::{Case, case, each};
@@ -44,6 +44,7 @@ pub(crate) fn paid_on(channel: &str, reference: &str, minor: i64) -> Paid {
         reference: reference.to_owned(),
         amount: eur(minor),
         more_allowed: false,
+        movement: None,
     }
 }
 pub(crate) fn paid_in(currency: &str, minor: i64) -> Paid {
@@ -64,7 +65,12 @@ pub(crate) fn authorised(minor: i64) -> Authorised {
     }
 }
 pub(crate) fn capture_failed(minor: i64) -> CaptureFailed {
-    CaptureFailed { channel: "card".parse().unwrap(), reference: "r1".to_owned(), amount: eur(minor) }
+    CaptureFailed {
+        channel: "card".parse().unwrap(),
+        reference: "r1".to_owned(),
+        amount: eur(minor),
+        movement: None,
+    }
 }
 pub(crate) fn pended() -> Pended {
     Pended { reference: "r1".to_owned() }
@@ -75,6 +81,19 @@ pub(crate) fn redirect() -> ActionNeeded {
 }
 pub(crate) fn refused() -> Refused {
     Refused { class: DeclineClass::Soft, code: "do_not_honour".to_owned() }
+}
+/// Money that came for no attempt is this one's.
+pub(crate) fn adopt(key: u32, amount_minor: i64) -> Call {
+    let channel = "card".parse().unwrap();
+    let (reference, proof) = ("r1".to_owned(), "report 7, line 3".to_owned());
+    attempt::M::command(key, Adopt { tender: 1.into(), channel, reference, amount_minor, proof })
+}
+/// What somebody saw at the channel.
+pub(crate) fn settle(saw: Saw) -> Call {
+    attempt::M::command(1, Settle { saw, proof: "report 7, line 3".to_owned() })
+}
+pub(crate) fn saw(total_minor: i64) -> Saw {
+    Saw::Taken { total_minor, reference: Some("r1".to_owned()) }
 }
 pub(crate) fn collect(amount_minor: Option<i64>) -> Call {
     attempt::M::command(1, Collect { amount_minor })
@@ -192,7 +211,22 @@ const OPEN: &[&str] = &["Sending", "Unknown", "Stuck", "Pending"];
 const WANTED: &[&str] = &["Sending", "Unknown", "Stuck", "Pending", "RequiresAction"];
 const EARLY: &[&str] = &["Sending", "Unknown", "Stuck", "Pending", "RequiresAction", "Closing"];
 const HOLDING: &[&str] = &["Authorized", "PartiallyCaptured"];
-const NEGATIVE: &[&str] = &["NotSent", "Declined", "Closed", "Voided", "Expired"];
+const REST: &[&str] = &[
+    "RequiresAction",
+    "Closing",
+    "Authorized",
+    "Capturing",
+    "Voiding",
+    "PartiallyCaptured",
+    "NotSent",
+    "Declined",
+    "Closed",
+    "Voided",
+    "Expired",
+    "Captured",
+    "Mismatch",
+    "FailedLate",
+];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut all = Vec::new();
@@ -200,6 +234,8 @@ pub(super) fn cases() -> Vec<Case> {
     all.extend(early());
     all.extend(secured());
     all.extend(ended());
+    all.extend(told_unasked());
+    all.extend(settled_by_people());
     all
 }
 
@@ -438,7 +474,6 @@ fn begin() -> Vec<Case> {
             "not there, it refused to close it, and no call is on its way any more",
             || {
                 let mut s = reach("Closing");
-                s.pass(5 * 60_000);
                 s.declined("Close", CloseRefused { code: "unknown".to_owned() });
                 s
             },
@@ -452,10 +487,9 @@ fn begin() -> Vec<Case> {
             || {
                 let mut s = reach("Closing");
                 s.declined("Close", CloseRefused { code: "unknown".to_owned() });
-                s.pass(4 * 60_000);
                 s
             },
-            |s| s.done("Inquire", NotThere),
+            |s| s.unsettled("Inquire", NotThere),
             "
             payment.attempt 1: Closing + NotThere -> Closing
         ",
@@ -576,7 +610,7 @@ fn early() -> Vec<Case> {
         || reach("Sending"),
         |s| {
             let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
-            s.hears(says(Authorised { amount, ..authorised(5000) }));
+            s.done("Charge", Authorised { amount, ..authorised(5000) });
         },
         "
             payment.attempt 1: Sending + Authorised -> Mismatch
@@ -803,7 +837,7 @@ fn secured() -> Vec<Case> {
     all.extend(each(
         "captured in full",
         reach,
-        &["Authorized", "Capturing", "CaptureUnknown", "Voiding"],
+        &["Capturing", "CaptureUnknown"],
         |s| {
             s.hears(says(paid(5000)));
         },
@@ -813,12 +847,41 @@ fn secured() -> Vec<Case> {
             posts P2 card 5000
         ",
     ));
+    all.extend(each(
+        "captured without being asked for, and asked about",
+        reach,
+        &["Authorized", "Voiding", "PartiallyCaptured"],
+        |s| {
+            s.hears(says(paid_on("card", "r2", 5000)));
+        },
+        "
+            payment.attempt 1: {from} + Paid -> {from}
+            wants Inquire 1 #2147483648 amount=50.00 EUR channel=card held=true reference=r1
+        ",
+    ));
+    all.extend(each(
+        "captured without being asked for, and confirmed",
+        |state| {
+            let mut s = reach(state);
+            s.hears(says(paid_on("card", "r2", 5000)));
+            s
+        },
+        &["Authorized", "Voiding"],
+        |s| s.done("Inquire", paid(5000)),
+        "
+            payment.attempt 1: {from} + Paid -> Captured
+            posts P3 card 5000
+            posts P2 card 5000
+        ",
+    ));
     all.push(case(
         "the rest is captured",
-        || reach("PartiallyCaptured"),
-        |s| {
+        || {
+            let mut s = reach("PartiallyCaptured");
             s.hears(says(paid_on("card", "r2", 2000)));
+            s
         },
+        |s| s.done("Inquire", paid(5000)),
         "
             payment.attempt 1: PartiallyCaptured + Paid -> Captured
             posts P3 card 2000
@@ -890,11 +953,10 @@ fn secured() -> Vec<Case> {
         || {
             let mut s = reach("PartiallyCaptured");
             s.asks(super::lifecycle::cancel());
+            s.hears(says(paid_on("card", "r2", 2000)));
             s
         },
-        |s| {
-            s.hears(says(paid_on("card", "r2", 2000)));
-        },
+        |s| s.done("Inquire", paid(5000)),
         "
             payment.attempt 1: Voiding + Paid -> Captured
             refund 1: New + Begin -> Sending
@@ -903,8 +965,8 @@ fn secured() -> Vec<Case> {
             posts P2 card 2000
             posts P9 card suspense 2000
             posts P9 card cust 3000
-            wants SendBack 1 #0 amount=20.00 EUR attempt=1 channel=card reference=r2
-            wants SendBack 2 #0 amount=30.00 EUR attempt=1 channel=card reference=r2
+            wants SendBack 1 #0 amount=20.00 EUR attempt=1 channel=card reference=r1
+            wants SendBack 2 #0 amount=30.00 EUR attempt=1 channel=card reference=r1
         ",
     ));
     all.extend(each(
@@ -1161,10 +1223,25 @@ fn ended() -> Vec<Case> {
     all.extend(each(
         "authorised after all",
         reach,
-        NEGATIVE,
+        &["NotSent", "Declined"],
         |s| {
             s.hears(says(Authorised { reference: "r2".to_owned(), ..authorised(5000) }));
         },
+        "
+            payment.attempt 1: {from} + Authorised -> Voiding
+            posts P1 card 5000
+            wants Void 1 #0 channel=card reference=r2
+        ",
+    ));
+    all.extend(each(
+        "authorised after all under another reference, and confirmed",
+        |state| {
+            let mut s = reach(state);
+            s.hears(says(Authorised { reference: "r2".to_owned(), ..authorised(5000) }));
+            s
+        },
+        &["Closed", "Voided", "Expired"],
+        |s| s.done("Inquire", Authorised { reference: "r2".to_owned(), ..authorised(5000) }),
         "
             payment.attempt 1: {from} + Authorised -> Voiding
             posts P1 card 5000
@@ -1229,18 +1306,22 @@ fn ended() -> Vec<Case> {
         },
         "
             payment.attempt 1: Closed + Paid -> Captured
-            refund 1: New + Begin -> Sending
+            payment.attempt 2: Sending + Superseded -> Closing
+            review.case 1: New + Enter -> Scoring
             posts P5 card 5000
-            posts P9 card suspense 5000
-            wants SendBack 1 #0 amount=50.00 EUR attempt=1 channel=card reference=r1
+            posts P6 5000
+            wants Close 2 #0 channel=card reference=null
+            wants Score 1 #0 total=50.00 EUR
         ",
     ));
     all.push(case(
         "paid after all, and more than is due",
-        || reach("Closed"),
-        |s| {
+        || {
+            let mut s = reach("Closed");
             s.hears(says(paid(5100)));
+            s
         },
+        |s| s.done("Inquire", paid(5100)),
         "
             payment.attempt 1: Closed + Paid -> Captured
             refund 1: New + Begin -> Sending
@@ -1251,11 +1332,12 @@ fn ended() -> Vec<Case> {
     ));
     all.push(case(
         "paid after all, in another currency",
-        || reach("Closed"),
-        |s| {
-            let amount = consign::money::Money::new(5000, "JPY".parse().unwrap());
-            s.hears(says(Paid { amount, ..paid(5000) }));
+        || {
+            let mut s = reach("Closed");
+            s.hears(says(paid_in("JPY", 5000)));
+            s
         },
+        |s| s.done("Inquire", paid_in("JPY", 5000)),
         "
             payment.attempt 1: Closed + Paid -> Captured
             holds mismatch
@@ -1292,8 +1374,7 @@ fn ended() -> Vec<Case> {
             s.hears(says(capture_failed(3000)));
         },
         "
-            payment.attempt 1: PartiallyCaptured + CaptureFailed -> FailedLate
-            posts P2 card 2000
+            payment.attempt 1: PartiallyCaptured + CaptureFailed -> PartiallyCaptured
             posts P4 card 3000
             holds capture_failed
         ",
@@ -1367,6 +1448,330 @@ fn ended() -> Vec<Case> {
         |s| s.asks(attempt::M::command(1, RefuseMismatch)),
         "
             payment.attempt 1: Mismatch + RefuseMismatch -> Closed
+        ",
+    ));
+    all
+}
+
+/// The first attempt is closed; the second one is in this state.
+fn beside(state: &str) -> Shop {
+    let mut policy = later();
+    if state == "Stuck" {
+        policy.payment.inquiries = 0;
+    }
+    let mut s = reach_under(policy, "Closed");
+    s.asks(start_again(2, 1));
+    let reference = "s2".to_owned();
+    match state {
+        "Unknown" => s.lost("Charge 2"),
+        "Stuck" => {
+            s.lost("Charge 2");
+            s.due("payment.attempt", 2, "AskAgain");
+        }
+        "Pending" => s.done("Charge 2", Pended { reference }),
+        "RequiresAction" => s.done("Charge 2", ActionNeeded { reference, ..redirect() }),
+        _ => s.done("Charge 2", Authorised { reference, ..authorised(5000) }),
+    }
+    if state == "PartiallyCaptured" {
+        s.asks(attempt::M::command(2, Collect { amount_minor: Some(3000) }));
+        s.done("Capture 2", Paid { more_allowed: true, ..paid_on("card", "s2", 3000) });
+        // The first one took what is missing now, as the channel says when it is asked about it.
+        s.hears(says(paid(2000)));
+    }
+    s.release_holds();
+    assert_eq!(s.state("payment.attempt", 2), state, "{}", s.show());
+    s
+}
+
+/// What the channel says unasked, and does not agree with what was asked for.
+fn told_unasked() -> Vec<Case> {
+    let mut all = Vec::new();
+    for state in REST.iter().chain(&["Sending", "Unknown", "Stuck", "Pending", "CaptureUnknown"]) {
+        let held =
+            ["Authorized", "Capturing", "CaptureUnknown", "Voiding", "PartiallyCaptured"].contains(state);
+        let unreferenced = ["Sending", "NotSent", "Unknown", "Stuck", "Declined"].contains(state);
+        let reference = if unreferenced { "null" } else { "r1" };
+        let told = format!(
+            "payment.attempt 1: {state} + Changed -> {state}
+            wants Inquire 1 #2147483648 amount=50.00 EUR channel=card held={held} reference={reference}"
+        );
+        let hears = |s: &mut Shop| {
+            s.hears(says(consign::stage::payment::Changed));
+        };
+        all.push(case(
+            format!("the channel says that something changed ({state})"),
+            || reach(state),
+            hears,
+            &told,
+        ));
+    }
+    for (input, call) in [
+        ("Lost", says(consign::stage::payment::Lost { why: "reset".to_owned() })),
+        ("GaveUp", says(consign::stage::payment::GaveUp { sent: true, why: "down".to_owned() })),
+    ] {
+        for state in REST.iter().chain(&["Sending"]).filter(|s| input == "GaveUp" || **s != "Sending") {
+            let call = call.clone();
+            let told = format!("payment.attempt 1: {state} + {input} -> {state}");
+            let name = format!("nobody confirms a message: {input} ({state})");
+            let hears = move |s: &mut Shop| {
+                s.hears(call.clone());
+            };
+            all.push(case(name, || reach(state), hears, &told));
+        }
+    }
+    for (state, reference) in
+        [("Unknown", "null"), ("Stuck", "null"), ("Pending", "s2"), ("RequiresAction", "s2")]
+    {
+        let told = format!(
+            "payment.attempt 1: Closed + Paid -> Captured
+            payment.attempt 2: {state} + Superseded -> Closing
+            review.case 1: New + Enter -> Scoring
+            posts P5 card 5000
+            posts P6 5000
+            wants Close 2 #0 channel=card reference={reference}
+            wants Score 1 #0 total=50.00 EUR"
+        );
+        let pays = |s: &mut Shop| {
+            s.hears(says(paid(5000)));
+        };
+        all.push(case(format!("another attempt was paid ({state})"), || beside(state), pays, &told));
+    }
+    all.push(case(
+        "another attempt was paid while this one holds money",
+        || beside("Authorized"),
+        |s| {
+            s.hears(says(paid(5000)));
+        },
+        "
+            payment.attempt 1: Closed + Paid -> Captured
+            payment.attempt 2: Authorized + Superseded -> Voiding
+            posts P5 card 5000
+            posts P6 5000
+            wants Void 2 #0 channel=card reference=s2
+        ",
+    ));
+    all.push(case(
+        "another attempt was paid while this one holds the rest",
+        || beside("PartiallyCaptured"),
+        |s| s.done("Inquire 1", paid(2000)),
+        "
+            payment.attempt 1: Closed + Paid -> Captured
+            payment.attempt 2: PartiallyCaptured + Superseded -> Voiding
+            posts P5 card 2000
+            posts P6 2000
+            wants Void 2 #0 channel=card reference=s2
+        ",
+    ));
+    all.extend(each(
+        "more came, it is said",
+        reach,
+        &["Captured", "Mismatch", "FailedLate"],
+        |s| {
+            s.hears(says(paid_on("card", "r1", 700)));
+        },
+        "
+            payment.attempt 1: {from} + Paid -> {from}
+            wants Inquire 1 #2147483648 amount=50.00 EUR channel=card held=false reference=r1
+        ",
+    ));
+    all.extend(each(
+        "a part of what was captured fails late while the rest is settled",
+        |state| {
+            let mut s = reach("PartiallyCaptured");
+            match state {
+                "Voiding" => s.asks(attempt::M::command(1, Release)),
+                _ => s.asks(collect(None)),
+            }
+            if state == "CaptureUnknown" {
+                s.lost("Capture");
+            }
+            s
+        },
+        &["Capturing", "CaptureUnknown", "Voiding"],
+        |s| {
+            s.hears(says(capture_failed(1000)));
+        },
+        "
+            payment.attempt 1: {from} + CaptureFailed -> {from}
+            posts P4 card 1000
+            holds capture_failed
+        ",
+    ));
+    all.push(case(
+        "a capture is refused after its time",
+        || {
+            let mut s = reach("Capturing");
+            s.due("payment.attempt", 1, "AnswerDue");
+            s
+        },
+        |s| s.declined("Capture", CaptureRefused { code: "expired_card".to_owned() }),
+        "
+            payment.attempt 1: CaptureUnknown + CaptureRefused -> Authorized
+            holds capture_refused
+        ",
+    ));
+    all
+}
+
+/// Captured, and this much more came, which a person decides about.
+fn captured_and_more() -> Shop {
+    let mut s = reach("Captured");
+    s.hears(says(capture_failed(1000)));
+    s.release_holds();
+    s.hears(says(paid_on("card", "r2", 1000)));
+    s.done("Inquire", paid(6000));
+    s.release_holds();
+    assert_eq!(s.balances(), "psp:card 5000, cust -4000, suspense -1000", "{}", s.show());
+    s
+}
+
+/// What people settle by what they saw at the channel.
+fn settled_by_people() -> Vec<Case> {
+    let mut all = vec![
+        case(
+            "money that came for no attempt is taken up",
+            || {
+                let mut s = reach("New");
+                s.hears(attempt::M::evidence(7, paid(5000)));
+                s.release_holds();
+                s
+            },
+            |s| s.asks(adopt(1, 5000)),
+            "
+            payment.attempt 1: New + Adopt -> Captured
+            review.case 1: New + Enter -> Scoring
+            posts P6 5000
+            wants Score 1 #0 total=50.00 EUR
+        ",
+        ),
+        case(
+            "somebody saw that a charge was taken",
+            || reach("Stuck"),
+            |s| s.asks(settle(saw(5000))),
+            "
+            payment.attempt 1: Stuck + Settle -> Captured
+            review.case 1: New + Enter -> Scoring
+            posts P3 card 5000
+            wants Score 1 #0 total=50.00 EUR
+        ",
+        ),
+        case(
+            "somebody saw that a capture was made",
+            || reach("CaptureUnknown"),
+            |s| s.asks(settle(saw(5000))),
+            "
+            payment.attempt 1: CaptureUnknown + Settle -> Captured
+            posts P3 card 5000
+            posts P2 card 5000
+        ",
+        ),
+        case(
+            "somebody saw that a capture was not made",
+            || reach("CaptureUnknown"),
+            |s| s.asks(settle(Saw::Nothing)),
+            "
+            payment.attempt 1: CaptureUnknown + Settle -> Authorized
+        ",
+        ),
+        case(
+            "somebody saw that an authorisation was released",
+            || reach("Voiding"),
+            |s| s.asks(settle(Saw::Released)),
+            "
+            payment.attempt 1: Voiding + Settle -> Voided
+            posts P2 card 5000
+        ",
+        ),
+        case(
+            "an unknown charge is asked about at once",
+            || reach("Unknown"),
+            |s| s.asks(attempt::M::command(1, Anew)),
+            "
+            payment.attempt 1: Unknown + Anew -> Unknown
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=false reference=null
+        ",
+        ),
+        case(
+            "a charge that nobody tells of is asked about at once",
+            || {
+                let mut s = reach("Stuck");
+                s.lost("Inquire");
+                s
+            },
+            |s| s.asks(attempt::M::command(1, Anew)),
+            "
+            payment.attempt 1: Stuck + Anew -> Unknown
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=false reference=null
+        ",
+        ),
+        case(
+            "an attempt is closed anew",
+            || reach("Closing"),
+            |s| s.asks(attempt::M::command(1, Anew)),
+            "
+            payment.attempt 1: Closing + Anew -> Closing
+            wants Close 1 #1 channel=card reference=r1
+        ",
+        ),
+        case(
+            "an authorisation is released anew",
+            || reach("Voiding"),
+            |s| s.asks(attempt::M::command(1, Anew)),
+            "
+            payment.attempt 1: Voiding + Anew -> Voiding
+            wants Void 1 #1 channel=card reference=r1
+        ",
+        ),
+        case(
+            "a capture shall be made anew",
+            || reach("CaptureUnknown"),
+            |s| s.asks(attempt::M::command(1, Anew)),
+            "
+            payment.attempt 1: CaptureUnknown + Anew -> CaptureUnknown
+            wants Inquire 1 #1 amount=50.00 EUR channel=card held=true reference=r1
+        ",
+        ),
+        case(
+            "a capture is made anew, once it is known that the old one will not come",
+            || {
+                let mut s = reach("CaptureUnknown");
+                s.asks(attempt::M::command(1, Anew));
+                s
+            },
+            |s| s.done("Inquire", StillHeld),
+            "
+            payment.attempt 1: CaptureUnknown + StillHeld -> Capturing
+            wants Capture 1 #1 amount=50.00 EUR channel=card reference=r1
+        ",
+        ),
+        case(
+            "what came besides is taken for what is missing",
+            captured_and_more,
+            |s| s.asks(attempt::M::command(1, AcceptMismatch)),
+            "
+            payment.attempt 1: Captured + AcceptMismatch -> Captured
+            posts P6 1000
+        ",
+        ),
+        case(
+            "what came besides goes back",
+            captured_and_more,
+            |s| s.asks(attempt::M::command(1, RefuseMismatch)),
+            "
+            payment.attempt 1: Captured + RefuseMismatch -> Captured
+            refund 1: New + Begin -> Sending
+            posts P9 card suspense 1000
+            wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
+        ",
+        ),
+    ];
+    all.extend(each(
+        "somebody saw that nothing was taken",
+        reach,
+        &["Unknown", "Stuck", "Pending", "Closing"],
+        |s| s.asks(settle(Saw::Nothing)),
+        "
+            payment.attempt 1: {from} + Settle -> Closed
         ",
     ));
     all

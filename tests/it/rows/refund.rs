@@ -154,6 +154,7 @@ pub(super) fn cases() -> Vec<Case> {
             || {
                 let mut s = reach("New");
                 s.hears(attempt::M::evidence(1, payment::paid_on("card", "r2", 700)));
+                s.done("Inquire", payment::paid(5700));
                 s.release_holds();
                 s
             },

@@ -8,7 +8,7 @@ use consign::pipeline::lifecycle::{Place, lifecycle};
 use consign::pipeline::{Event, EventKind, Mixed, Physical, Pipeline, Progress, Refused, mixed};
 use consign::stage::aftersales::{Reason, Resolution, Verdict};
 use consign::stage::payment::{
-    AcceptMismatch, Cancel, CustomerBack, FundsPolicy, RefuseMismatch, Release, Start, attempt,
+    AcceptMismatch, Anew, Cancel, CustomerBack, FundsPolicy, RefuseMismatch, Release, Start, attempt,
 };
 use consign::stage::refund::{ApproveRefund, CancelRefund, Saw, ShortBalance, refund};
 use consign::stage::review::{Escalate, Expedite, HandBack, Snooze, SupplyInfo, case};
@@ -35,6 +35,9 @@ pub(super) fn samples() -> Vec<Call> {
         attempt::M::command(1, Release),
         attempt::M::command(1, AcceptMismatch),
         attempt::M::command(1, RefuseMismatch),
+        payment::adopt(1, 5000),
+        payment::settle(consign::stage::payment::Saw::Nothing),
+        attempt::M::command(1, Anew),
         review::claim(),
         case::M::command(1, HandBack { token: 1 }),
         review::approve(1),
@@ -351,8 +354,8 @@ fn every_refusal_has_its_word_and_changes_nothing() {
 #[test]
 fn a_held_order_takes_no_command_that_moves_money_or_goods_and_still_hears() {
     let held = |mut s: Shop| {
-        s.hears(attempt::M::evidence(1, payment::paid_on("card", "twice", 700)));
-        assert_eq!(s.holds(), ["alarm"]);
+        s.hears(attempt::M::evidence(9, payment::paid_on("card", "twice", 700)));
+        assert_eq!(s.holds(), ["unplaced"]);
         s
     };
     let moving: Vec<(Shop, Call)> = vec![

@@ -216,6 +216,12 @@ impl Shop {
         self.answers(id, EffectAnswer::Done(told.into()));
     }
 
+    /// The outside answered a question that was asked before every call had settled.
+    pub(crate) fn unsettled(&mut self, effect: &str, told: impl Into<Told>) {
+        let id = self.effect(effect);
+        self.answers(id, EffectAnswer::Unsettled(told.into()));
+    }
+
     /// The outside refused an effect.
     pub(crate) fn declined(&mut self, effect: &str, told: impl Into<Told>) {
         let id = self.effect(effect);
@@ -435,7 +441,11 @@ fn effect(w: &Outstanding) -> String {
     let stored: serde_json::Value = serde_json::from_str(&format!("[{}]", w.saved)).unwrap();
     let fields = stored[2].as_object().unwrap();
     let mut text = format!("#{}", w.nth);
-    for (name, value) in fields {
+    // What each is looked up by is a hash of what it is.
+    let is_key = |v: &serde_json::Value| {
+        v.as_str().is_some_and(|v| v.len() == 32 && v.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    for (name, value) in fields.iter().filter(|(_, value)| !is_key(value)) {
         let value = if let Ok(money) = serde_json::from_value::<Money>(value.clone()) {
             money.to_string()
         } else if let Some(units) = value.as_array() {
