@@ -16,6 +16,7 @@ use super::env::{Busy, idle, within_idle};
 use super::error::{CommandError, DeliverError, EngineError, PlaceError};
 use super::inner::Inner;
 use super::observe;
+use super::times::KEY_MARGIN;
 use super::view::{Change, Delivered, Delivery, Done, OrderView, Placed};
 use super::watch::Watch;
 use super::words;
@@ -44,10 +45,6 @@ pub const MAX_DEPTH: usize = 64;
 
 /// How many messages may wait for their turn with one order.
 pub const MAX_WAITING: usize = 256;
-
-/// Of the life of a key, one part in this many is relied on: the outside counts by another clock, and ours may have
-/// been set back since. After that an operation goes out again only where an inquiry says that it did not arrive.
-const KEY_MARGIN: u32 = 2;
 
 /// How far the clocks of workers may differ before the age of a key counts as unknown.
 const CLOCKS_AGREE: Duration = Duration::from_secs(60);

@@ -8,6 +8,7 @@ use super::env::{Env, TokioEnv};
 use super::error::{EngineError, StartFault, StartFaults};
 use super::inner::{Inner, Limits, Wired};
 use super::lane::{Budget, Lane, LaneLimits};
+use super::times;
 use crate::gateway::{
     AdPlatform, AnyHandler, Carrier, CarrierAdapter, Compared, Erased, Handler, Inventory, InventoryAdapter,
     PaymentGateway, Payments, Platform, RiskScorer, Scorer,
@@ -217,6 +218,18 @@ impl EngineBuilder {
                     }
                 }
             }
+        }
+        for p in &self.pipelines {
+            p.each_policy(|place, policy| {
+                let Some(times) = times::of(policy) else { return };
+                let Some((handler, lane)) = self.handlers.get(times.effect) else { return };
+                let limits = self.lanes.get(lane).copied().unwrap_or_default();
+                for fault in times::faults(place, &times, &**handler, &limits) {
+                    if !faults.contains(&fault) {
+                        faults.push(fault);
+                    }
+                }
+            });
         }
         let mut desks = Vec::new();
         for p in &self.pipelines {

@@ -225,6 +225,16 @@ pub enum StartFault {
         /// Its name.
         effect: String,
     },
+    /// The times of a policy contradict those of the adapter that it waits for, or of that adapter's lane.
+    #[error("{place}, waiting for `{effect}`: {why}")]
+    Times {
+        /// The placement.
+        place: &'static str,
+        /// The effect that it waits for.
+        effect: &'static str,
+        /// Which times, and how they contradict each other.
+        why: String,
+    },
     /// The store cannot be read.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -19,6 +19,7 @@ mod inner;
 mod lane;
 mod observe;
 mod queue;
+mod times;
 mod view;
 mod watch;
 mod words;

@@ -788,6 +788,15 @@ impl Pipeline {
         self.stages.iter().map(|s| Ok((s.name(), s.policy_version(), s.save_policy()?))).collect()
     }
 
+    /// Shows the policy that new orders take with them, placement by placement; of an extension, the part that its base
+    /// goes by.
+    pub(crate) fn each_policy(&self, mut see: impl FnMut(&'static str, &(dyn Any + Send + Sync))) {
+        for s in &self.stages {
+            let policy = s.policy();
+            see(s.name(), s.base_policy(&*policy).unwrap_or(&*policy));
+        }
+    }
+
     /// The position of a placement.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.stages.iter().position(|s| s.name() == name)

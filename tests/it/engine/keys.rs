@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use consign::clock::Timestamp;
 use consign::gateway::{PaymentGateway, Repeats, Ticket};
 use consign::machine::{Effect, Reply};
-use consign::stage::payment::{Capture, Charge, Close, Inquire, Void};
+use consign::pipeline::Physical;
+use consign::stage::payment::{PaymentPolicy, Capture, Charge, Close, Inquire, Void};
 use consign::stage::refund::{InquireRefund, SendBack};
 use consign::testing::{Fault, FaultPlan, SandboxGateway};
 
@@ -73,7 +74,9 @@ async fn refunds(repeats: Repeats, plan: FaultPlan) -> (Shop, Vec<Duration>) {
 
 /// A paid order is cancelled, and the provider fails as planned.
 async fn refunded(repeats: Repeats, plan: FaultPlan) -> (Shop, Asked) {
-    let world = World::new(Disk::memory(), packs_itself());
+    // Nobody is called before it can be known, however long a call takes to settle.
+    let payment = PaymentPolicy { inquiries: 60, ..packs_itself().payment };
+    let world = World::new(Disk::memory(), Physical { payment, ..packs_itself() });
     world.gateway.plan(plan);
     let asked = Arc::new(Mutex::new(Asked::default()));
     let gateway = Promises { inner: world.gateway.clone(), repeats, asked: asked.clone() };

@@ -7,7 +7,8 @@ use consign::clock::Timestamp;
 use consign::engine::DeliverError;
 use consign::gateway::Repeats;
 use consign::machine::Class;
-use consign::stage::payment::{Paid, attempt};
+use consign::pipeline::Physical;
+use consign::stage::payment::{Paid, PaymentPolicy, attempt};
 use consign::testing::{Fault, FaultPlan};
 
 use super::journey::{cancel, start};
@@ -148,5 +149,34 @@ fn a13_a_charge_that_arrives_late_is_found_by_an_inquiry_and_is_not_made_again()
         assert_eq!(provider.moved(), (5_000, 0), "{}", shop.show("o-1").await);
         assert_eq!(provider.calls("charge").len(), 1, "{}", shop.show("o-1").await);
         assert!(shop.balances("o-1").await.starts_with("psp:card 5000"), "{}", shop.show("o-1").await);
+    });
+}
+
+/// Two numbers that nobody compared: the machine called a call unknown that the engine still waited for.
+#[test]
+fn a21_times_that_contradict_each_other_are_refused_at_the_start() {
+    run(async {
+        let short = |payment: PaymentPolicy| Physical { payment, ..packs_itself() };
+        let default = || packs_itself().payment;
+        let keys = |secs| Repeats::Idempotent { key_ttl: Duration::from_secs(secs) };
+        let settles = |hours| Repeats::Lookup { settle: Duration::from_secs(hours * 3600) };
+        for (policy, repeats, says) in [
+            (short(default()), KEYS, None),
+            (short(PaymentPolicy { answer_ms: 15_000, ..default() }), KEYS, Some("an answer is due after 15s")),
+            (short(default()), keys(30), Some("keys are kept for 30s")),
+            (short(default()), settles(20), None),
+            (short(default()), settles(60), Some("a person is called after")),
+        ] {
+            let world = World::new(Disk::memory(), policy);
+            let env = std::sync::Arc::new(consign::testing::VirtualEnv::new(Timestamp::from_millis(MORNING), 1));
+            let life = world.disk.life();
+            let wiring = world.wiring().payments(Own::new(repeats)).env(env).store(life);
+            let refused = wiring.start().await.err().map(|faults| faults.to_string());
+            match (says, &refused) {
+                (None, None) => {}
+                (Some(says), Some(why)) => assert!(why.contains(says), "{why}"),
+                _ => panic!("{says:?} is not {refused:?}"),
+            }
+        }
     });
 }
