@@ -81,10 +81,14 @@ pub(super) fn faults(
     if let Repeats::Idempotent { key_ttl } = handler.repeats()
         && key_ttl / KEY_MARGIN <= deadline
     {
-        fault(format!("keys are kept for {key_ttl:?}, of which half is relied on, and one call may take {deadline:?}"));
+        fault(format!(
+            "keys are kept for {key_ttl:?}, of which half is relied on, and one call may take {deadline:?}"
+        ));
     }
     if let Some(inquiries) = times.inquiries.filter(|inquiries| *inquiries < settle) {
-        fault(format!("a person is called after {inquiries:?}, and inquiries tell nothing before {settle:?}"));
+        fault(format!(
+            "a person is called after {inquiries:?}, and inquiries tell nothing before {settle:?}"
+        ));
     }
     all
 }

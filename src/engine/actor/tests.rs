@@ -20,6 +20,7 @@ fn sent(mode: Mode, again: Again) -> Outstanding {
         nth: 0,
         attempt: 2,
         sent: true,
+        withdrawn: false,
         wanted_at: at(0),
         since: at(0),
         doubted: Some(at(1)),
@@ -31,16 +32,15 @@ fn sent(mode: Mode, again: Again) -> Outstanding {
 }
 
 /// Each row turns red when its guard is taken out: what was never sent, what only asks and what does no harm twice
-/// goes out
-/// whatever the adapter promises, and anything else only while its key is kept, or once the outside was asked for it
-/// after the last call had settled.
+/// goes out whatever the adapter promises, and anything else only while its key is kept, or once the outside was asked
+/// for it after the last call had settled.
 #[test]
 fn what_may_have_been_carried_out_goes_out_again_only_where_that_is_safe() {
     use Again::{Harmless, Keyed, Missing};
     let keyed = Repeats::Idempotent { key_ttl: 24 * HOUR };
     let lookup = Repeats::Lookup { settle: SETTLE };
     let all = [keyed, lookup, Repeats::AtMostOnce];
-    let may = |w: &Outstanding, repeats, hours| may_send(w, repeats, at(hours)).is_ok();
+    let may = |w: &Outstanding, repeats, hours| may_send(w, repeats, at(hours), at(1)).is_ok();
     for repeats in all {
         let fresh = Outstanding { sent: false, ..sent(Mode::Once, Keyed) };
         assert!(may(&fresh, repeats, 100), "it was never sent: {repeats:?}");
@@ -49,7 +49,18 @@ fn what_may_have_been_carried_out_goes_out_again_only_where_that_is_safe() {
     }
     for mode in [Mode::Once, Mode::Repeat] {
         let again = sent(mode, Keyed);
-        assert!(may(&again, keyed, 2) && !may(&again, keyed, 100), "while its key is kept");
+        assert!(may(&again, keyed, 11), "while its key is kept");
+        assert!(
+            !may(&again, keyed, 12),
+            "a clock may have been set back since: half of its life is relied on"
+        );
+        let behind = |newest, repeats| may_send(&again, repeats, at(2), newest).is_ok();
+        assert!(
+            behind(at(2), keyed) && !behind(at(3), keyed),
+            "the clock was set back: nobody knows its age"
+        );
+        let kept = Repeats::Idempotent { key_ttl: Duration::MAX };
+        assert!(behind(at(3), kept), "a key that is kept indefinitely has no age");
         assert!(!may(&again, lookup, 2), "nobody has asked");
         // Asked at hour 1, while the call may still have been on its way; and well after.
         for (asked, settled) in [(at(1), false), (at(2), true)] {

@@ -8,7 +8,7 @@ use consign::clock::Timestamp;
 use consign::gateway::{PaymentGateway, Repeats, Ticket};
 use consign::machine::{Effect, Reply};
 use consign::pipeline::Physical;
-use consign::stage::payment::{PaymentPolicy, Capture, Charge, Close, Inquire, Void};
+use consign::stage::payment::{Capture, Charge, Close, Inquire, PaymentPolicy, Void};
 use consign::stage::refund::{InquireRefund, SendBack};
 use consign::testing::{Fault, FaultPlan, SandboxGateway};
 

@@ -8,8 +8,8 @@ use consign::engine::DeliverError;
 use consign::gateway::Repeats;
 use consign::machine::Class;
 use consign::pipeline::Physical;
-use consign::stage::payment::{Paid, PaymentPolicy, attempt};
-use consign::testing::{Fault, FaultPlan};
+use consign::stage::payment::{CaptureMode, FundsPolicy, Paid, PaymentPolicy, attempt};
+use consign::testing::{Fault, FaultPlan, VirtualEnv};
 
 use super::journey::{cancel, start};
 use super::own::{Own, Say};
@@ -159,16 +159,20 @@ fn a21_times_that_contradict_each_other_are_refused_at_the_start() {
         let short = |payment: PaymentPolicy| Physical { payment, ..packs_itself() };
         let default = || packs_itself().payment;
         let keys = |secs| Repeats::Idempotent { key_ttl: Duration::from_secs(secs) };
-        let settles = |hours| Repeats::Lookup { settle: Duration::from_secs(hours * 3600) };
+        let settles = |hours: u64| Repeats::Lookup { settle: Duration::from_secs(hours * 3600) };
         for (policy, repeats, says) in [
             (short(default()), KEYS, None),
-            (short(PaymentPolicy { answer_ms: 15_000, ..default() }), KEYS, Some("an answer is due after 15s")),
+            (
+                short(PaymentPolicy { answer_ms: 15_000, ..default() }),
+                KEYS,
+                Some("an answer is due after 15s"),
+            ),
             (short(default()), keys(30), Some("keys are kept for 30s")),
             (short(default()), settles(20), None),
             (short(default()), settles(60), Some("a person is called after")),
         ] {
             let world = World::new(Disk::memory(), policy);
-            let env = std::sync::Arc::new(consign::testing::VirtualEnv::new(Timestamp::from_millis(MORNING), 1));
+            let env = Arc::new(VirtualEnv::new(Timestamp::from_millis(MORNING), 1));
             let life = world.disk.life();
             let wiring = world.wiring().payments(Own::new(repeats)).env(env).store(life);
             let refused = wiring.start().await.err().map(|faults| faults.to_string());
@@ -177,6 +181,34 @@ fn a21_times_that_contradict_each_other_are_refused_at_the_start() {
                 (Some(says), Some(why)) => assert!(why.contains(says), "{why}"),
                 _ => panic!("{says:?} is not {refused:?}"),
             }
+        }
+    });
+}
+
+/// The worst of all: the first capture arrived late, a second one was begun under a new key, and both were carried out.
+#[test]
+fn a20_a_capture_in_doubt_is_followed_by_no_other_until_an_inquiry_after_its_time_says_no() {
+    run(async {
+        let settle = 5 * MINUTE;
+        let lookup = Repeats::Lookup { settle: Duration::from_millis(settle) };
+        for late in [20 * SECOND, 60 * SECOND, settle - SECOND] {
+            let provider = Own::new(lookup);
+            provider.says("capture", &[Say::Late(late)]);
+            let payment = PaymentPolicy {
+                capture: CaptureMode::Later,
+                funds: FundsPolicy::RequireAuthorized,
+                ..packs_itself().payment
+            };
+            let world = World::new(Disk::memory(), Physical { payment, ..packs_itself() });
+            let wiring = world.wiring().payments(provider.clone());
+            let shop = world.open_with(Timestamp::from_millis(MORNING), wiring).await;
+            shop.place(draft("o-1", &[5_000], &[("card", 5_000)])).await.unwrap();
+            shop.asks("o-1", &carla(), start(1)).await;
+            shop.pass(DAY).await;
+            assert_eq!(provider.moved(), (5_000, 0), "{late}: {}", shop.show("o-1").await);
+            assert_eq!(provider.calls("capture").len(), 1, "{late}: {}", shop.show("o-1").await);
+            assert!(shop.balances("o-1").await.starts_with("psp:card 5000"), "{}", shop.show("o-1").await);
+            shop.journal("o-1").await;
         }
     });
 }
