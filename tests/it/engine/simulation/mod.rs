@@ -588,7 +588,7 @@ impl Simulation {
     }
 
     async fn give_back(&mut self, n: usize, view: &OrderView) {
-        let key_of = of::<refund::M>(view).iter().map(|i| i.0).max().unwrap_or(0) + 1;
+        let key_of = unkind::next_refund(view);
         let taken = of::<attempt::M>(view).into_iter().find_map(|(k, state)| match state {
             attempt::State::Captured(s) => Some((k, s)),
             _ => None,

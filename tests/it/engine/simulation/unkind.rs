@@ -438,7 +438,7 @@ impl Simulation {
                 } else if let Some(&(k, _)) = attempts.iter().find(|a| gateway.kept(&id, Key(a.0)) > 0) {
                     let kept = gateway.kept(&id, Key(k));
                     let minor = if self.dice.roll(3) == 0 { kept } else { self.minor(kept) };
-                    let next = of::<refund::M>(view).iter().map(|i| i.0).max().unwrap_or(0) + 1;
+                    let next = next_refund(view);
                     gateway.refund_by_hand(&id, Key(k), Key(next), minor, now);
                 } else {
                     return false;
@@ -506,7 +506,7 @@ impl Simulation {
                 self.events += 1;
                 let (once, at) = (format!("w-{}", self.events), self.someone());
                 let engine = self.workers[at].engine.clone();
-                let next = of::<refund::M>(view).iter().map(|i| i.0).max().unwrap_or(0) + 1;
+                let next = next_refund(view);
                 let number = if self.dice.roll(2) == 0 { u32::MAX } else { next };
                 let answer = engine.command(&id, agent("sue"), &once, refund::M::command(number, ask)).await;
                 self.settled().await;
@@ -733,6 +733,11 @@ impl Simulation {
 fn attempts(view: &OrderView) -> Vec<(u32, &'static str)> {
     let own = view.instances().into_iter().filter(|i| i.0 == attempt::M::GRAPH.name);
     own.map(|(_, k, state)| (k.0, state)).collect()
+}
+
+/// The number of the next refund. Who asked under the last of all numbers does not count.
+pub(super) fn next_refund(view: &OrderView) -> u32 {
+    of::<refund::M>(view).iter().map(|i| i.0).filter(|k| *k < u32::MAX).max().unwrap_or(0) + 1
 }
 
 /// The instant of a clock that is off.
