@@ -16,13 +16,15 @@
 mod draft;
 mod fault;
 pub(crate) mod forbidden;
+mod obligation;
 mod parcel;
 mod parse;
 mod share;
 
 pub use draft::{Charge, ChargeKind, Draft, DraftTender, Line, LineKind, Party, PartyRole};
 pub use fault::{Fault, Faults};
-pub use parcel::{Parcel, Service};
+pub use obligation::{CarriageBack, Credit, EXCHANGED, Extra, Left, Obligation, Relief};
+pub use parcel::{Carriage, Parcel, Service};
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -189,8 +191,8 @@ impl Order {
 
     /// The goods by group, in order of first appearance; lines without a group are one parcel.
     ///
-    /// A parcel's share is what it carries of the total: its lines, the charges of its group, and
-    /// its part of the charges without one, by largest remainder. That part follows what the parcel
+    /// A parcel's share is what it carries of the total: its lines, the charges that name them, those of its group, its
+    /// part of the charges without one, and its [`carriage`](Self::carriage), by largest remainder. That part follows what the parcel
     /// carries on its own, or is equal where this is negative for some parcel or zero for all. A
     /// charge whose group no line has counts as one without. If some share came out negative, the
     /// whole total is split by the lines alone, or equally where they cost nothing. Thus no share
@@ -229,11 +231,19 @@ impl Order {
         parcel::services(self)
     }
 
+    /// The charges for shipping that goods are carried for: no part of what a line or a unit carries. Whether they go
+    /// back is policy: see [`CarriageBack`].
+    #[must_use]
+    pub fn carriage(&self) -> Vec<Carriage> {
+        parcel::carriage(self)
+    }
+
     /// What each line carries of the total, in minor units and in the order of the lines: the net of what was paid for
-    /// it, with discounts, shipping and adjustments apportioned.
+    /// it, with discounts, taxes and adjustments apportioned, and carriage left out.
     ///
-    /// The lines of a parcel divide its share by what they cost, by largest remainder, or evenly where they cost
-    /// nothing. No share is negative, and all of them together are the total.
+    /// A charge that names lines is carried by them. For the rest, the lines of a parcel divide its share by what they
+    /// cost, by largest remainder, or evenly where they cost nothing. No share is negative, and all of them together
+    /// with the [`carriage`](Self::carriage) are the total.
     #[must_use]
     pub fn line_shares(&self) -> Vec<i64> {
         share::lines(self)
