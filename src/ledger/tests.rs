@@ -224,22 +224,6 @@ fn what_a_provider_takes_for_nothing_is_our_loss_and_touches_no_customer() {
 }
 
 #[test]
-fn what_can_still_be_earned_is_the_price_less_what_was_given_back_and_not_paid_again() {
-    let b = posted![P3 { channel: card(), amount_minor: 100 }, P7 { amount_minor: 30 }];
-    assert_eq!(b.earnable(100), 70);
-    let mut b = b;
-    let step = |b: &mut Books, all: Vec<Posting>| all.iter().for_each(|p| b.post(p).unwrap());
-    step(&mut b, many(P9 { channel: card(), source: Source::Cust, amount_minor: 20 }));
-    assert_eq!(b.earnable(100), 50, "a refund under way is not earned");
-    step(&mut b, many(P10 { channel: card(), amount_minor: 20 }));
-    assert_eq!(b.earnable(100), 50);
-    step(&mut b, many(P3 { channel: card(), amount_minor: 20 }));
-    assert_eq!(b.earnable(100), 70, "what was paid again is earned all the same");
-    assert_eq!(Books::default().earnable(100), 100, "on credit");
-    assert_eq!(posted![P7 { amount_minor: 100 }].earnable(100), 0);
-}
-
-#[test]
 fn money_on_one_channel_does_not_clear_what_is_open_on_another() {
     let b = posted![P1 { channel: card(), amount_minor: 5 }, P2 { channel: wallet(), amount_minor: 5 },];
     assert!(!b.is_clear());

@@ -13,7 +13,7 @@ use super::row::{AskedBy, Due, EmittedBy, IndexRow, Knows, Machine, PostedBy, Pr
 use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OpKey, OrderKey};
 use crate::ledger::{Books, Code, Post, Posting};
-use crate::order::Order;
+use crate::order::{CarriageBack, Obligation, Order, Relief};
 
 /// Where the order's own lifecycle stands, as handlers may read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -237,8 +237,13 @@ pub struct World<'a> {
     pub proofs: &'a Proofs,
     /// The order's lifecycle.
     pub life: Life,
-    /// What the order costs, in minor units: its total, less what is not to be served any more.
+    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came in
+    /// exchange for others.
     pub due_minor: i64,
+    /// What the customer was let off, line by line, and what came on top.
+    pub obligation: &'a Obligation,
+    /// Whether carriage goes back with a part of the order.
+    pub carriage: CarriageBack,
     /// What stands open.
     pub standing: &'a Standing,
     /// The position of the placement that steps.
@@ -513,10 +518,24 @@ impl<'a, R: Row> Cx<'a, R> {
         self.view.world.life
     }
 
-    /// What the order costs, in minor units: its total, less what is not to be served any more.
+    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came in
+    /// exchange for others.
     #[must_use]
     pub fn due_minor(&self) -> i64 {
         self.view.world.due_minor
+    }
+
+    /// What the customer was let off, line by line, and what came on top.
+    #[must_use]
+    pub fn obligation(&self) -> &'a Obligation {
+        self.view.world.obligation
+    }
+
+    /// What is given for units, by line and quantity, with the carriage that goes back with them by policy.
+    #[must_use]
+    pub fn relief(&self, units: &[(u32, u32)]) -> Relief {
+        let world = self.view.world;
+        world.obligation.relief(world.order, units, Some(world.carriage)).at_most(world.due_minor)
     }
 
     /// What stands open in the order.

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::id::{Actor, Channel, Key};
 use crate::ledger::{Books, Code, P3, P5};
 use crate::money::Money;
-use crate::order::{Draft, DraftTender, Line, Order};
+use crate::order::{CarriageBack, Draft, DraftTender, Line, Obligation, Order};
 
 /// One proof in the way of one command.
 #[derive(Debug, Clone, PartialEq)]
@@ -330,6 +330,8 @@ impl Scene {
             proofs: &self.proofs,
             life: Life::Placed,
             due_minor: self.order.total().minor(),
+            obligation: &Obligation::default(),
+            carriage: CarriageBack::default(),
             standing: &self.standing,
             place: 0,
             operations: &Clear,

@@ -118,6 +118,18 @@ impl Relief {
         self.extras.iter().fold(self.given_minor(), |n, e| n.saturating_sub(e.price_minor))
     }
 
+    /// The same, with no more given than `most` minor units and what comes in place of it: rounding gives away nothing.
+    #[must_use]
+    pub fn at_most(mut self, most_minor: i64) -> Self {
+        let mut over = self.net_minor().saturating_sub(most_minor.max(0));
+        for credit in self.credits.iter_mut().rev() {
+            let less = over.min(credit.given_minor).max(0);
+            credit.given_minor = credit.given_minor.saturating_sub(less);
+            over = over.saturating_sub(less);
+        }
+        self
+    }
+
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

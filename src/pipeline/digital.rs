@@ -28,7 +28,7 @@ pub struct Digital {
 ///
 /// [`BuildFaults`] when a policy cannot be stored.
 pub fn digital(p: Digital) -> Result<Pipeline, BuildFaults> {
-    pipeline("digital", 1, p.life)
+    pipeline("digital", 2, p.life)
         .then(attempt::M::with(p.payment))
         .then(case::M::with(p.review))
         .then(service::M::with(p.activation))

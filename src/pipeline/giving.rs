@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::build::{Carried, Hall};
-use crate::id::{Channel, Key};
+use crate::id::{Actor, Channel, Key};
 use crate::ledger::Source;
 use crate::machine::View;
 use crate::money::split_minor;
+use crate::order::{Obligation, Relief};
 use crate::stage::payment::{MoneyBack, Taking, attempt, takings};
 use crate::stage::proof::OweBack;
 use crate::stage::refund::{Begin, Split, given_back, next_key, refund};
@@ -36,6 +37,7 @@ pub fn money_back(ask: &MoneyBack, view: &View<'_, refund::M>) -> Vec<(Key, Begi
             amount_minor,
             source: ask.source,
             alone: None,
+            relief: Relief::default(),
         },
     )]
 }
@@ -60,6 +62,9 @@ pub fn owe_back(ask: &OweBack, view: &View<'_, refund::M>, hall: &Hall<'_>) -> C
     let parts = shares(wanted, &rooms, view.policy.split);
     let given = parts.iter().fold(0, |n: i64, part| n.saturating_add(*part));
     let first = next_key(view).0;
+    // Each refund carries its part of what the customer was let off, and the last one the rest.
+    let going = parts.iter().filter(|part| **part > 0).count();
+    let mut relieved = relieved(ask, &parts).into_iter().take(going);
     let signals = open
         .into_iter()
         .zip(parts)
@@ -67,8 +72,9 @@ pub fn owe_back(ask: &OweBack, view: &View<'_, refund::M>, hall: &Hall<'_>) -> C
         .zip(first..)
         .map(|(((t, _), amount_minor), key)| {
             let Taking { attempt, channel, reference, .. } = t;
-            let (source, alone) = (Source::Cust, None);
-            (Key(key), Begin { attempt, channel, reference, amount_minor, source, alone })
+            let (source, (alone, relief)) = (Source::Cust, relieved.next().unzip());
+            let relief = relief.unwrap_or_default();
+            (Key(key), Begin { attempt, channel, reference, amount_minor, source, alone, relief })
         })
         .collect();
     let mut holds = Vec::new();
@@ -78,6 +84,26 @@ pub fn owe_back(ask: &OweBack, view: &View<'_, refund::M>, hall: &Hall<'_>) -> C
         holds.push(("not_refundable", detail));
     }
     Carried { signals, holds }
+}
+
+/// What the customer was let off with each part that goes back, where a person asked for it.
+fn relieved(ask: &OweBack, parts: &[i64]) -> Vec<(Actor, Relief)> {
+    let Some((by, whole)) = &ask.asked else { return Vec::new() };
+    let mut rest = Obligation::default();
+    rest.add(whole);
+    let parts: Vec<i64> = parts.iter().copied().filter(|part| *part > 0).collect();
+    let last = parts.len().saturating_sub(1);
+    let mut all = Vec::with_capacity(parts.len());
+    for (n, part) in parts.into_iter().enumerate() {
+        let relief = if n == last {
+            Relief { credits: rest.credits().to_vec(), extras: Vec::new() }
+        } else {
+            whole.part(part, ask.amount_minor)
+        };
+        rest.undo(&relief);
+        all.push((by.clone(), relief));
+    }
+    all
 }
 
 /// What each attempt gives back of an amount, in the order given: together the amount, or all there is. `rooms` holds

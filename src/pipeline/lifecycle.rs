@@ -3,32 +3,33 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Actor, Channel, Key, Role};
+use crate::ledger::P8;
 use crate::machine::{
-    Answer, Cx, Decide, Evidence, Fold, Goto, Life, Moved, Next, On, Refusal, Row, Standing, View, refuse,
-    stay, to, until,
+    Answer, Cx, Decide, Evidence, Fold, Goto, Life, MayStay, Moved, Next, On, Refusal, Row, Standing, View,
+    refuse, stay, to, until,
 };
 use crate::money::Money;
-use crate::order::{Draft, LineKind, Order};
+use crate::order::{CarriageBack, Draft, LineKind, Obligation, Order, Relief};
 use crate::stage::approval::Conceded;
 use crate::stage::proof::{
-    Approved, Cancelling as Leaving, Finished, Funded, GivesBack, Goods, Lines, OweBack, Served, Services,
-    TakesBack, ToActivate, ToDispatch, Wanted,
+    Approved, Cancelling as Leaving, Finished, Funded, GivesBack, Goods, Lines, OweBack, Reprice, Served,
+    Services, TakesBack, ToActivate, ToDispatch, Wanted,
 };
 use crate::stage::{data, plain};
 
 crate::machine! {
     /// The lifecycle of an order (section 2.10 of the order domain).
-    pub mod lifecycle = "order.life" v 7;
+    pub mod lifecycle = "order.life" v 8;
     policy LifePolicy;
     hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>, Approved<ToActivate>, Conceded;
     yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished, Unserved;
     effects { }
-    asks { Amended, OweBack, GoneBack }
+    asks { Amended, Reprice, OweBack, GoneBack }
     inputs {
-        command Place, Amend, Cancel, RequestReturn;
+        command Place, Amend, Cancel, RequestReturn, Refund;
         outcome RefundedOutside;
         timer   PaymentDue, Watch, WindowDue;
-        signal  TurnedDown, Unfillable, Waived, Surcharged, Cleared (on granted Clear), Done (on granted Finished),
+        signal  TurnedDown, Unfillable, Waived, Unwaived, Trimmed, Cleared (on granted Clear), Done (on granted Finished),
                 Failed (on granted Unserved);
     }
     states {
@@ -42,15 +43,16 @@ crate::machine! {
     }
     groups {
         Whole   = Placed | Completed;
-        Alive   = Placed | Cancelling | Completed;
-        Over    = Cancelled | Rejected | Expired | Closed;
+        Lasting = Placed | Cancelling | Completed | Closed;
+        Gone    = Cancelled | Rejected | Expired;
         NotOpen = Completed | Cancelled | Rejected | Expired | Closed;
         Any     = Placed | Cancelling | Completed | Cancelled | Rejected | Expired | Closed;
     }
     rows {
         New        + Place         => Placed;
         Placed     + PaymentDue    => Placed | Cancelling;
-        Placed     + Amend         => Placed ? Amended, OweBack;
+        Placed     + Amend         => Placed ? Amended, Reprice, OweBack;
+        Whole      + Refund        => Placed | Completed ? Reprice, OweBack;
         Placed     + Cancel        => Cancelling;
         Placed     + TurnedDown    => Cancelling;
         Placed     + Unfillable    => Cancelling;
@@ -62,8 +64,9 @@ crate::machine! {
         Cancelling + Done          => Completed;
         Cancelling + Watch         => Cancelling;
         Completed  + WindowDue     => Completed | Closed;
-        Alive      + Waived        => Placed | Cancelling | Completed;
-        Whole      + Surcharged    => Placed | Completed;
+        Lasting    + Waived        => Placed | Cancelling | Completed | Closed ? Reprice, OweBack;
+        Lasting    + Unwaived      => Placed | Cancelling | Completed | Closed ? Reprice;
+        Lasting    + Trimmed       => Placed | Cancelling | Completed | Closed ! P8;
         Any        + RefundedOutside
                                    => Placed | Cancelling | Completed | Cancelled | Rejected | Expired | Closed
                                     ? GoneBack;
@@ -71,7 +74,7 @@ crate::machine! {
     ignore {
         Placed + Cleared; Cancelling + TurnedDown | Unfillable | Failed;
         NotOpen + TurnedDown | Unfillable | Done | Cleared | Failed;
-        Over + Waived | Surcharged; Cancelling + Surcharged;
+        Gone + Waived | Unwaived | Trimmed;
     }
 }
 
@@ -84,6 +87,9 @@ pub struct LifePolicy {
     pub watch_ms: u64,
     /// How long after completion returns and disputes may come. Default 120 days, which is what card schemes give.
     pub window_ms: u64,
+    /// Whether carriage goes back when a part of the order does, or is never sent. Default: with the last unit.
+    #[serde(default)]
+    pub carriage: CarriageBack,
     /// Whether the customer may cancel after review let the order pass. People at work may.
     pub customer_cancels_approved: bool,
 }
@@ -91,7 +97,13 @@ pub struct LifePolicy {
 impl Default for LifePolicy {
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60_000;
-        Self { payment_ms: DAY, watch_ms: 7 * DAY, window_ms: 120 * DAY, customer_cancels_approved: false }
+        Self {
+            payment_ms: DAY,
+            watch_ms: 7 * DAY,
+            window_ms: 120 * DAY,
+            carriage: CarriageBack::WithLast,
+            customer_cancels_approved: false,
+        }
     }
 }
 
@@ -115,46 +127,52 @@ pub enum Cause {
 data! {
     /// Placed, and wanted.
     Placed {
-        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
-        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+        /** What the customer was let off, and what came on top. */
+        #[serde(default, skip_serializing_if = "Obligation::is_untouched")] obligation: Obligation,
     }
     /// On its way out.
     Cancelling {
         /** Why. */ cause: Cause,
         /** In words. */ reason: String,
         /** Whether goods that are out come back. */ goods_return: bool,
-        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
-        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+        /** What the customer was let off, and what came on top. */
+        #[serde(default, skip_serializing_if = "Obligation::is_untouched")] obligation: Obligation,
     }
     /// Out, with nothing left.
     Cancelled {
         /** Why. */ cause: Cause,
         /** In words. */ reason: String,
-        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
-        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+        /** Whether goods that were out came back. */
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] goods_return: bool,
+        /** What the customer was let off, and what came on top. */
+        #[serde(default, skip_serializing_if = "Obligation::is_untouched")] obligation: Obligation,
     }
     /// Turned down by review, with nothing left.
     Rejected {
         /** In words. */ reason: String,
-        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
-        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+        /** Whether goods that were out came back. */
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] goods_return: bool,
+        /** What the customer was let off, and what came on top. */
+        #[serde(default, skip_serializing_if = "Obligation::is_untouched")] obligation: Obligation,
     }
     /// Not paid in time, with nothing left.
     Expired {
-        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
-        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+        /** Whether goods that were out came back. */
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] goods_return: bool,
+        /** What the customer was let off, and what came on top. */
+        #[serde(default, skip_serializing_if = "Obligation::is_untouched")] obligation: Obligation,
     }
     /// Served and settled.
     Completed {
         /** Whether the rest of it was called off. */
         #[serde(default, skip_serializing_if = "std::ops::Not::not")] stopped: bool,
-        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
-        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+        /** What the customer was let off, and what came on top. */
+        #[serde(default, skip_serializing_if = "Obligation::is_untouched")] obligation: Obligation,
     }
     /// Served and settled, and the time for returns and disputes is over.
     Closed {
-        /** Minor units of the price that are not due any more; below zero, what is due on top of it. */
-        #[serde(default, skip_serializing_if = "is_zero")] waived_minor: i64,
+        /** What the customer was let off, and what came on top. */
+        #[serde(default, skip_serializing_if = "Obligation::is_untouched")] obligation: Obligation,
     }
 
     /// Puts another document in the place of the order's own: the same order in the same currency. Approvals were given
@@ -188,15 +206,20 @@ data! {
     TurnedDown { /** Why. */ reason: String }
     /// It cannot be filled.
     Unfillable { /** Why. */ reason: String }
-    /// A part of the price is not due any more: what it was for will not be served.
-    Waived { /** Minor units. */ amount_minor: i64 }
-    /// The customer wants dearer goods in place of others: more is due than the price.
-    Surcharged { /** Minor units. */ amount_minor: i64 }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
-fn is_zero(n: &i64) -> bool {
-    *n == 0
+    /// Gives money back over whatever tenders paid it: the price of units that are named, or an amount. The price is
+    /// lowered by it in the same commit, that of the lines it names or that of all; what was paid too much goes first.
+    /// Refused above what can go back, with what that is in all and per channel.
+    Refund {
+        /** For which lines, and for how many units of each. */
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] units: Vec<(u32, u32)>,
+        /** Minor units, positive; the worth of the units when `None`. */
+        #[serde(default, skip_serializing_if = "Option::is_none")] amount_minor: Option<i64>,
+        /** Why, for people. */ reason: String,
+    }
+    /// The customer was let off a part of the price.
+    Waived { /** Which. */ relief: Relief, /** Why. */ reason: String }
+    /// What the customer was let off is due again.
+    Unwaived { /** Which. */ relief: Relief }
 }
 
 plain! {
@@ -210,6 +233,8 @@ plain! {
     WindowDue,
     /// Nothing is left: no goods, no money, nothing under way.
     Cleared,
+    /// More is earned than is due.
+    Trimmed,
     /// Served and settled.
     Done,
     /// All of it came to an end, and none of it reached the customer.
@@ -239,7 +264,7 @@ impl Evidence for RefundedOutside {
     }
 }
 
-use lifecycle::{Alive, Any, M, New, State, Whole};
+use lifecycle::{Any, Lasting, M, New, State, Whole};
 
 /// States of a parcel that is with the carrier or the customer.
 const OUT: &[&str] = &["HandedOver", "Delivered", "Returning"];
@@ -277,17 +302,17 @@ pub fn life(state: &State) -> Life {
     }
 }
 
-/// Minor units of the price that are not due any more.
+/// What the customer was let off, and what came on top.
 #[must_use]
-pub fn waived_minor(state: &State) -> i64 {
+pub fn obligation(state: &State) -> &Obligation {
     match state {
-        State::Placed(s) => s.waived_minor,
-        State::Cancelling(s) => s.waived_minor,
-        State::Completed(s) => s.waived_minor,
-        State::Cancelled(s) => s.waived_minor,
-        State::Rejected(s) => s.waived_minor,
-        State::Expired(s) => s.waived_minor,
-        State::Closed(s) => s.waived_minor,
+        State::Placed(s) => &s.obligation,
+        State::Cancelling(s) => &s.obligation,
+        State::Completed(s) => &s.obligation,
+        State::Cancelled(s) => &s.obligation,
+        State::Rejected(s) => &s.obligation,
+        State::Expired(s) => &s.obligation,
+        State::Closed(s) => &s.obligation,
     }
 }
 
@@ -296,17 +321,13 @@ impl Decide<Place> for New {
         if !cx.siblings().is_empty() {
             return refuse("placed_already", "an order has one lifecycle");
         }
-        Ok(until(cx.after_ms(cx.policy().payment_ms), Placed { waived_minor: 0 }))
+        Ok(until(cx.after_ms(cx.policy().payment_ms), Placed { obligation: Obligation::default() }))
     }
 }
 
-/// Minor units that are not due any more, of an order that changes its state.
-fn waived<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
-    cx.order().total().minor().saturating_sub(cx.due_minor())
-}
 fn leave<R: Goto<Cancelling> + Row<M = M>>(cause: Cause, reason: &str, cx: &Cx<'_, R>) -> Next<R> {
-    let (goods_return, waived_minor) = (cause == Cause::Returned, waived(cx));
-    let state = Cancelling { cause, reason: reason.to_owned(), goods_return, waived_minor };
+    let (goods_return, obligation) = (cause == Cause::Returned, cx.obligation().clone());
+    let state = Cancelling { cause, reason: reason.to_owned(), goods_return, obligation };
     until(cx.after_ms(cx.policy().watch_ms), state)
 }
 
@@ -377,20 +398,24 @@ impl Decide<Amend> for Placed {
         if paying > 0 {
             return refuse("paying", format!("the end of {paying} payments is not known yet"));
         }
-        // What was waived before stays so: its money went back already.
-        let total = order.total().minor().saturating_sub(waived(cx)).max(0);
+        // The document says anew what is to be served; what went back for anything else stays off its price.
+        let obligation = cx.obligation().amended(&order);
+        let total = order.total().minor().saturating_sub(obligation.waived_minor()).max(0);
         let (kept, earned) = (cx.books().kept(), cx.books().earned());
         if earned > total {
             return refuse("earned", format!("{earned} are earned of {total}"));
         }
         cx.ask(Amended { by: cx.by().clone() });
+        if !obligation.is_untouched() {
+            cx.ask(Reprice);
+        }
         if kept > total {
             let reason = "the order was amended".to_owned();
-            cx.ask(OweBack { amount_minor: kept.saturating_sub(total), reason });
+            cx.ask(OweBack { amount_minor: kept.saturating_sub(total), reason, asked: None });
         }
         cx.amend(order);
         // What is missing now has its own time to come.
-        Ok(until(cx.after_ms(cx.policy().payment_ms), self.clone()))
+        Ok(until(cx.after_ms(cx.policy().payment_ms), Placed { obligation }))
     }
 }
 
@@ -440,7 +465,7 @@ impl On<Failed> for Placed {
 }
 
 fn completed<R: Goto<Completed> + Row<M = M>>(stopped: bool, cx: &Cx<'_, R>) -> Next<R> {
-    until(cx.after_ms(cx.policy().window_ms), Completed { stopped, waived_minor: waived(cx) })
+    until(cx.after_ms(cx.policy().window_ms), Completed { stopped, obligation: cx.obligation().clone() })
 }
 impl On<Done> for Placed {
     fn on(&self, _: &Done, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
@@ -449,7 +474,10 @@ impl On<Done> for Placed {
 }
 impl On<Done> for Cancelling {
     fn on(&self, _: &Done, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        completed(true, cx)
+        // What was called off is not due any more: its money went back, or never came.
+        let mut obligation = self.obligation.clone();
+        obligation.call_off(cx.due_minor().saturating_sub(cx.books().kept()));
+        until(cx.after_ms(cx.policy().window_ms), Completed { stopped: true, obligation })
     }
 }
 /// The customer calls back what has not reached her. What has is a return, with its window, its reasons and its fees.
@@ -481,13 +509,16 @@ impl Decide<RequestReturn> for Cancelling {
 }
 impl On<Cleared> for Cancelling {
     fn on(&self, _: &Cleared, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let waived_minor = self.waived_minor;
+        let (obligation, goods_return) = (self.obligation.clone(), self.goods_return);
         match self.cause {
-            Cause::Expired => to(Expired { waived_minor }),
-            Cause::Rejected => to(Rejected { reason: self.reason.clone(), waived_minor }),
-            Cause::Asked | Cause::Unfillable | Cause::Returned => {
-                to(Cancelled { cause: self.cause.clone(), reason: self.reason.clone(), waived_minor })
-            }
+            Cause::Expired => to(Expired { goods_return, obligation }),
+            Cause::Rejected => to(Rejected { reason: self.reason.clone(), goods_return, obligation }),
+            Cause::Asked | Cause::Unfillable | Cause::Returned => to(Cancelled {
+                cause: self.cause.clone(),
+                reason: self.reason.clone(),
+                goods_return,
+                obligation,
+            }),
         }
     }
 }
@@ -502,7 +533,7 @@ impl On<WindowDue> for Completed {
         let open = cx.standing().open_besides("order");
         let clear = cx.books().is_clear();
         if clear && open == 0 {
-            return to(Closed { waived_minor: self.waived_minor });
+            return to(Closed { obligation: self.obligation.clone() });
         }
         // Nothing is under way that could settle it: without a person it would stay so for ever.
         if !clear && open == 0 {
@@ -513,23 +544,101 @@ impl On<WindowDue> for Completed {
     }
 }
 
-impl On<Waived> for Alive {
-    fn on(&self, s: &Waived, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let more = |waived: i64| waived.saturating_add(s.amount_minor);
+impl Lasting {
+    /// The same state with another obligation.
+    fn owing<R>(&self, obligation: Obligation) -> Next<R>
+    where
+        R: Goto<Placed> + Goto<Cancelling> + Goto<Completed> + Goto<Closed> + Row<M = M, From = Lasting>,
+        R::Class: MayStay,
+    {
         match self.clone() {
-            Alive::Placed(x) => stay(Placed { waived_minor: more(x.waived_minor) }),
-            Alive::Cancelling(x) => stay(Cancelling { waived_minor: more(x.waived_minor), ..x }),
-            Alive::Completed(x) => stay(Completed { waived_minor: more(x.waived_minor), ..x }),
+            Lasting::Placed(_) => stay(Placed { obligation }),
+            Lasting::Cancelling(x) => stay(Cancelling { obligation, ..x }),
+            Lasting::Completed(x) => stay(Completed { obligation, ..x }),
+            Lasting::Closed(_) => to(Closed { obligation }),
         }
     }
 }
-impl On<Surcharged> for Whole {
-    fn on(&self, s: &Surcharged, _: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        let less = |waived: i64| waived.saturating_sub(s.amount_minor);
-        match self.clone() {
-            Whole::Placed(x) => stay(Placed { waived_minor: less(x.waived_minor) }),
-            Whole::Completed(x) => stay(Completed { waived_minor: less(x.waived_minor), ..x }),
+impl On<Waived> for Lasting {
+    fn on(&self, s: &Waived, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let mut obligation = cx.obligation().clone();
+        obligation.add(&s.relief);
+        let due = cx.order().total().minor().saturating_sub(obligation.waived_minor());
+        cx.ask(Reprice);
+        // Of what was paid for it, as much goes back as is not due any more: what went back already is counted.
+        let amount_minor = cx.books().kept().saturating_sub(due).min(s.relief.net_minor());
+        if amount_minor > 0 {
+            cx.ask(OweBack { amount_minor, reason: s.reason.clone(), asked: None });
         }
+        self.owing(obligation)
+    }
+}
+impl On<Unwaived> for Lasting {
+    fn on(&self, s: &Unwaived, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let mut obligation = cx.obligation().clone();
+        obligation.undo(&s.relief);
+        cx.ask(Reprice);
+        self.owing(obligation)
+    }
+}
+impl On<Trimmed> for Lasting {
+    fn on(&self, _: &Trimmed, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // What has no parcel to carry it: services that were let off a part of what they had earned.
+        let over = cx.books().earned().saturating_sub(cx.due_minor()).max(0);
+        cx.post(P8 { amount_minor: over.min(cx.books().earned()) });
+        self.owing(cx.obligation().clone())
+    }
+}
+
+impl Decide<Refund> for Whole {
+    fn decide(&self, c: &Refund, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        let (books, order, owed) = (cx.books(), cx.order(), cx.obligation());
+        let left = owed.left(order);
+        for (n, (line, quantity)) in c.units.iter().enumerate() {
+            let there = left.iter().find(|l| l.line == *line && !l.is_carriage()).map_or(0, |l| l.quantity);
+            let twice = c.units.iter().take(n).any(|(other, _)| other == line);
+            if twice || *quantity == 0 || *quantity > there {
+                return refuse(
+                    "not_there",
+                    format!("{quantity} of line {line} named, {there} are left to give"),
+                );
+            }
+        }
+        let whole = cx.relief(&c.units);
+        let amount_minor = c.amount_minor.unwrap_or_else(|| whole.given_minor());
+        if amount_minor <= 0 {
+            return refuse("not_positive", "an amount is positive, and units are worth something");
+        }
+        let channels = books.channels();
+        let on = |ch: &Channel| books.refundable(ch);
+        let all = channels.iter().fold(0i64, |n, ch| n.saturating_add(on(ch))).min(books.kept()).max(0);
+        if amount_minor > all {
+            let each: Vec<String> = channels.iter().map(|ch| format!("{} on {ch}", on(ch))).collect();
+            let told = format!("{amount_minor} asked, {all} can go back in all: {}", each.join(", "));
+            return refuse("exceeds_refundable", told);
+        }
+        let lines: Vec<u32> = c.units.iter().map(|u| u.0).collect();
+        let relief = if lines.is_empty() {
+            // What was paid too much is owed anyway, and lowers no price.
+            let over = books.kept().saturating_sub(cx.due_minor()).max(0);
+            owed.lowered(order, amount_minor.saturating_sub(over).max(0), None)
+        } else if amount_minor == whole.given_minor() {
+            whole
+        } else if amount_minor < whole.given_minor() {
+            owed.lowered(order, amount_minor, Some(&lines))
+        } else {
+            let most = whole.given_minor();
+            return refuse("exceeds_worth", format!("{amount_minor} asked for units that are worth {most}"));
+        };
+        let mut obligation = owed.clone();
+        obligation.add(&relief);
+        cx.ask(Reprice);
+        let reason = c.reason.clone();
+        cx.ask(OweBack { amount_minor, reason, asked: Some((cx.by().clone(), relief)) });
+        Ok(match self.clone() {
+            Whole::Placed(_) => stay(Placed { obligation }),
+            Whole::Completed(x) => stay(Completed { obligation, ..x }),
+        })
     }
 }
 
@@ -588,7 +697,14 @@ impl Fold<Leaving> for M {
 }
 impl Fold<TakesBack> for M {
     fn fold(v: &View<'_, Self>) -> Option<TakesBack> {
-        leaving(v)?.goods_return.then_some(TakesBack)
+        let takes = match state(v)? {
+            State::Cancelling(s) => s.goods_return,
+            State::Cancelled(s) => s.goods_return,
+            State::Rejected(s) => s.goods_return,
+            State::Expired(s) => s.goods_return,
+            State::Placed(_) | State::Completed(_) | State::Closed(_) => false,
+        };
+        takes.then_some(TakesBack)
     }
 }
 impl Fold<GivesBack> for M {

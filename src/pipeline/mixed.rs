@@ -36,7 +36,7 @@ pub struct Mixed {
 ///
 /// [`BuildFaults`] when a policy cannot be stored.
 pub fn mixed(p: Mixed) -> Result<Pipeline, BuildFaults> {
-    pipeline("mixed", 1, p.life)
+    pipeline("mixed", 2, p.life)
         .then(attempt::M::with(p.payment))
         .then(case::M::with(p.review))
         .then(parcel::M::with(p.dispatch))

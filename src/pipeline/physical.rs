@@ -31,7 +31,7 @@ pub struct Physical {
 ///
 /// [`BuildFaults`] when a policy cannot be stored.
 pub fn physical(p: Physical) -> Result<Pipeline, BuildFaults> {
-    pipeline("physical", 1, p.life)
+    pipeline("physical", 2, p.life)
         .then(attempt::M::with(p.payment))
         .then(case::M::with(p.review))
         .then(parcel::M::with(p.dispatch))

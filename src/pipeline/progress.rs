@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::id::{Key, OrderKey};
 use crate::ledger::Books;
 use crate::machine::{Again, Gates, Instance, Life, Mode, Operations, Proofs, Standing};
-use crate::order::{LineKind, Order};
+use crate::order::{LineKind, Obligation, Order};
 
 /// Where an order stands: the last state of every instance, the sum of its postings, and what is wanted outside.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ pub struct Progress {
     pub(crate) proofs: Proofs,
     pub(crate) standing: Standing,
     pub(crate) life: Life,
-    pub(crate) waived_minor: i64,
+    pub(crate) obligation: Arc<Obligation>,
 }
 
 /// A policy as a document names it.
@@ -412,10 +412,17 @@ impl Progress {
         self.life
     }
 
-    /// What the order costs, in minor units: its total, less what is not to be served any more.
+    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came in
+    /// exchange for others.
     #[must_use]
     pub fn due_minor(&self) -> i64 {
-        self.order.total().minor().saturating_sub(self.waived_minor)
+        self.order.total().minor().saturating_sub(self.obligation.waived_minor())
+    }
+
+    /// What the customer was let off, line by line, and what came on top.
+    #[must_use]
+    pub fn obligation(&self) -> &Obligation {
+        &self.obligation
     }
 
     /// What the order is worth at most, in minor units: its total, or more where goods were exchanged for dearer ones.

@@ -133,7 +133,7 @@ impl Pipeline {
             proofs: Proofs::default(),
             standing: Standing::default(),
             life: Life::Placed,
-            waived_minor: 0,
+            obligation: Arc::default(),
         };
         for i in r.instances {
             let Some(stage) = self.stage(i.place) else { continue };
@@ -142,7 +142,7 @@ impl Pipeline {
                 && let Some(s) = loaded.value.downcast_ref::<lifecycle::lifecycle::State>()
             {
                 p.life = lifecycle::life(s);
-                p.waived_minor = lifecycle::waived_minor(s);
+                p.obligation = Arc::new(lifecycle::obligation(s).clone());
             }
             let mut due = Vec::with_capacity(i.due.len());
             for (timer, at) in i.due {

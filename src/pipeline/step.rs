@@ -19,7 +19,7 @@ use crate::machine::{
     Answers, AskValue, Call, Class, Exhausted, Fact, Fault, Gates, Instance, Life, Mode, Moved, Proof as _,
     Proofs, Raised, Standing, Step, Told, Trigger, World,
 };
-use crate::order::{LineKind, Order};
+use crate::order::{CarriageBack, LineKind, Order};
 use crate::stage::proof::{Goods, Served, Services};
 use crate::stage::refund::SendBack;
 
@@ -382,6 +382,12 @@ pub(crate) fn print(parts: &[&str]) -> u64 {
     h.0
 }
 
+/// Whether carriage goes back with a part of an order, as the policy of its lifecycle has it.
+fn carriage(p: &Progress) -> CarriageBack {
+    let policy = p.policies.first().and_then(|policy| policy.downcast_ref::<lifecycle::LifePolicy>());
+    policy.map_or_else(CarriageBack::default, |policy| policy.carriage)
+}
+
 struct Draft {
     next: Progress,
     /// The instances before the step.
@@ -445,6 +451,8 @@ impl Draft {
             proofs: &self.next.proofs,
             life: self.next.life,
             due_minor: self.next.due_minor(),
+            obligation: &self.next.obligation,
+            carriage: carriage(&self.next),
             standing: &self.next.standing,
             place: 0,
             operations: &self.next,
@@ -550,7 +558,7 @@ impl Pipeline {
             proofs: Proofs::default(),
             standing: Standing::default(),
             life: Life::Placed,
-            waived_minor: 0,
+            obligation: Arc::default(),
         };
         let mut d = Draft::new(&empty, by, now, None);
         let place = lifecycle::lifecycle::M::command(1, lifecycle::Place);
@@ -1232,7 +1240,10 @@ impl Pipeline {
             && let Some(s) = m.state.downcast_ref::<lifecycle::lifecycle::State>()
         {
             d.next.life = lifecycle::life(s);
-            d.next.waived_minor = lifecycle::waived_minor(s);
+            let owed = lifecycle::obligation(s);
+            if *d.next.obligation != *owed {
+                d.next.obligation = Arc::new(owed.clone());
+            }
         }
         let (state, at, saved, index, base) = (m.state, m.at, m.saved, m.index, m.base);
         d.next.put(place, Instance { key, state, at, due, facts, saved, index, base });
@@ -1402,6 +1413,8 @@ impl Pipeline {
                 proofs: &proofs,
                 life: p.life,
                 due_minor: p.due_minor(),
+                obligation: &p.obligation,
+                carriage: carriage(p),
                 standing: &p.standing,
                 place,
                 operations: p,

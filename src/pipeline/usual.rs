@@ -2,15 +2,15 @@
 
 use super::build::Builder;
 use super::giving;
-use super::lifecycle::{Amended, GoneBack, Surcharged, TurnedDown, Unfillable, Waived, lifecycle};
+use super::lifecycle::{Amended, GoneBack, Trimmed, TurnedDown, Unfillable, Unwaived, Waived, lifecycle};
 use crate::id::Key;
 use crate::stage::activation::{self, NeedsFunds, Remove, Twin, service};
 use crate::stage::aftersales::rma;
 use crate::stage::dispatch::{
-    self, CannotFill, Item, NeedsCapture, Replan, Resend, Split, SplitOff, Unit, parcel,
+    self, CannotFill, Item, NeedsCapture, Replan, Repriced, Resend, Split, SplitOff, Unit, parcel,
 };
 use crate::stage::payment::{CaptureAsked, MoneyBack, PaidElsewhere, Superseded, attempt};
-use crate::stage::proof::{Delivered, GivenFor, OweBack, Replace, Surcharge, Waive};
+use crate::stage::proof::{Delivered, Instead, OweBack, Replace, Reprice, Unwaive, Waive};
 use crate::stage::refund::{Begin, Record, next_key, refund};
 use crate::stage::review::{self, TurnDown, case};
 
@@ -50,17 +50,28 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
         }
         if self.inner.asked("Waive") {
             self = self.route::<Waive, lifecycle::M, Waived>(|ask, _| {
-                vec![(Key(1), Waived { amount_minor: ask.amount_minor })]
+                vec![(Key(1), Waived { relief: ask.relief.clone(), reason: ask.reason.clone() })]
             });
         }
-        if self.inner.asked("Surcharge") {
-            self = self.route::<Surcharge, lifecycle::M, Surcharged>(|ask, _| {
-                vec![(Key(1), Surcharged { amount_minor: ask.amount_minor })]
+        if self.inner.asked("Unwaive") {
+            self = self.route::<Unwaive, lifecycle::M, Unwaived>(|ask, _| {
+                vec![(Key(1), Unwaived { relief: ask.relief.clone() })]
             });
         }
+        // What parcels carry moves first; the lifecycle takes care of what they do not carry.
+        if self.inner.places(&parcel::GRAPH) {
+            self = self.route::<Reprice, parcel::M, Repriced>(|_, view| dispatch::repriced(view));
+        }
+        self = self.route::<Reprice, lifecycle::M, Trimmed>(|_, view| {
+            let over = view.world.books.earned() > view.world.due_minor.max(0);
+            if over { vec![(Key(1), Trimmed)] } else { Vec::new() }
+        });
         if self.inner.places(&parcel::GRAPH) && self.inner.asked("Replace") {
             self = self.route::<Replace, parcel::M, Resend>(|ask, view| {
-                let item = |u: &Unit| Item { sku: u.sku.clone(), quantity: u.quantity, line: None };
+                let item = |u: &Instead| {
+                    let Unit { sku, quantity } = u.unit.clone();
+                    Item { sku, quantity, line: Some(u.line), again: u.again }
+                };
                 let load = ask.units.iter().map(item).collect();
                 vec![(dispatch::next_key(view), Resend { load, share_minor: ask.share_minor })]
             });
@@ -73,12 +84,12 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
                 view.instances().map(|(key, _)| (key, review::Amended { by: ask.by.clone() })).collect()
             });
         }
-        // Dispatch tells after-sales what it brought, and hears what was given back for it: a pipeline may do without.
+        // Dispatch tells after-sales what it brought: a pipeline may do without.
         if self.inner.places(&parcel::GRAPH) && !self.inner.places(&rma::GRAPH) {
-            self = self.spare::<Delivered>().without::<GivenFor>();
+            self = self.spare::<Delivered>();
         }
         if !self.inner.places(&parcel::GRAPH) && self.inner.places(&rma::GRAPH) {
-            self = self.without::<Delivered>().spare::<GivenFor>();
+            self = self.without::<Delivered>();
         }
         if self.inner.places(&parcel::GRAPH) {
             if self.inner.asked("SplitOff") {

@@ -10,9 +10,8 @@ use crate::machine::{
     Row, View, refuse, stay, to, until,
 };
 use crate::money::Money;
-use crate::stage::proof::{
-    Approved, Cancelling, Collected, Funded, OweBack, Served, Services, ToActivate, Waive,
-};
+use crate::order::{Credit, Relief};
+use crate::stage::proof::{Approved, Cancelling, Collected, Funded, Served, Services, ToActivate, Waive};
 use crate::stage::shared;
 
 crate::machine! {
@@ -20,7 +19,7 @@ crate::machine! {
     /// the same key is an instance of its own, from `Removing` on.
     ///
     /// Ranks: 0 a local guess or an answer of ours, 1 the platform has it, 2 rejected, 3 it runs, 4 it is over.
-    pub mod service = "activation.service" v 2;
+    pub mod service = "activation.service" v 3;
     policy ActivationPolicy;
     needs Funded, Approved<ToActivate>;
     hears Collected, Cancelling;
@@ -39,7 +38,7 @@ crate::machine! {
                               => done Ended | Stopped, declined EndRefused, unknown CallLost, exhausted CallGaveUp;
         EndTwin (repeat)      => done TwinEnded, declined TwinRefused, unknown CallLost, exhausted CallGaveUp;
     }
-    asks { NeedsFunds, OweBack, Waive, Twin }
+    asks { NeedsFunds, Waive, Twin }
     opens { GatesOpen }
     inputs {
         command Pause, Resume, Terminate, Resubmit, Appeal;
@@ -100,12 +99,12 @@ crate::machine! {
         Activating            + ActivationLost    => ActivationUnknown;
         Activating            + AnswerDue         => ActivationUnknown;
         Fresh                 + ActivationGaveUp  => Planned | ActivationUnknown;
-        Fresh                 + ActivationRefused => ActivationFailed ? OweBack, Waive;
+        Fresh                 + ActivationRefused => ActivationFailed ? Waive;
         Fresh                 + Reviewing         => PendingPlatformReview;
         Fresh                 + Rejected          => PlatformRejected;
         Fresh                 + Available         => Active | PartActive ! P7;
         Fresh                 + Spent             => Delivering | Completed ! P7;
-        Fresh                 + Ended             => Completed | ActivationFailed ! P7 ? OweBack, Waive;
+        Fresh                 + Ended             => Completed | ActivationFailed ! P7 ? Waive;
         Fresh                 + Stop              => Terminating / End;
         ActivationUnknown     + AskAgain          => ActivationUnknown / InquireService;
         ActivationUnknown     + NotThere          => ActivationUnknown | Terminating / End;
@@ -141,17 +140,17 @@ crate::machine! {
         Endable               + Terminate         => Terminating / End;
         Endable               + Stop              => Terminating / End;
         Judged                + Ended             => Completed | ActivationFailed | PendingPlatformReview
-                                                   | PlatformRejected ! P7 ? OweBack, Waive, Twin;
+                                                   | PlatformRejected ! P7 ? Waive, Twin;
         Flying                + Ended             => Completed | Active | PartActive | Delivering | Paused
-                                                   ! P7 ? OweBack, Waive, Twin;
+                                                   ! P7 ? Waive, Twin;
         Winding               + Ended             => Completed | Terminated | ActivationFailed | Planned
-                                                   | Settling | Terminating ! P7 ? OweBack, Waive, Twin;
+                                                   | Settling | Terminating ! P7 ? Waive, Twin;
         Over                  + Ended             => Completed | Terminated | ActivationFailed ? Twin;
         Winding               + Stopped           => Settling | Terminating;
         Winding               + EndRefused        => Settling | Terminating;
         Winding               + AskAgain          => Settling | Terminating / End, InquireService;
         Winding               + SpendDue          => Settling | Terminating | Completed | Terminated
-                                                   | ActivationFailed ? OweBack, Waive;
+                                                   | ActivationFailed ? Waive;
         New                   + Remove            => Removing / EndTwin;
         Removing              + AskAgain          => Removing / EndTwin;
         Removing              + TwinRefused       => Removing;
@@ -230,6 +229,10 @@ where
 
 impl Opens<GatesOpen, M> for New {
     fn keys(view: &View<'_, M>) -> Vec<Key> {
+        // Nothing begins for an order that is on its way out, whatever its gates say.
+        if view.world.life != Life::Placed {
+            return Vec::new();
+        }
         view.world.order.services().iter().map(|s| s.key).collect()
     }
 }
@@ -342,18 +345,25 @@ impl On<ActivationGaveUp> for Fresh {
 /// What nobody earned is not due any more, and what was paid of it goes back.
 fn owe<R: Row<M = M>>(run: &Run, reason: &str, cx: &mut Cx<'_, R>)
 where
-    OweBack: AskedBy<R>,
     Waive: AskedBy<R>,
 {
-    let amount_minor = run.rest_minor(cx.policy());
-    if amount_minor > 0 {
-        cx.ask(Waive { amount_minor });
-        cx.ask(OweBack { amount_minor, reason: format!("service {}: {reason}", cx.key()) });
+    let services = cx.order().services();
+    let line = services.iter().find(|s| s.key == cx.key()).and_then(|s| u32::try_from(s.line).ok());
+    let all = cx.obligation().left(cx.order());
+    let Some(left) = all.iter().find(|l| Some(l.line) == line) else { return };
+    // What went back for it before is not given once more.
+    let given_minor = run.rest_minor(cx.policy()).min(left.due_minor.saturating_sub(run.earned_minor));
+    if given_minor > 0 {
+        let worth_minor = given_minor.min(left.worth_minor);
+        let (line, quantity) = (left.line, if worth_minor == left.worth_minor { left.quantity } else { 0 });
+        let credit =
+            Credit { line, quantity, unsent: quantity, worth_minor, given_minor, ..Credit::default() };
+        let relief = Relief { credits: vec![credit], extras: Vec::new() };
+        cx.ask(Waive { relief, reason: format!("service {}: {reason}", cx.key()) });
     }
 }
 fn failed<R: Goto<ActivationFailed> + Row<M = M>>(run: &Run, reason: &str, cx: &mut Cx<'_, R>) -> Next<R>
 where
-    OweBack: AskedBy<R>,
     Waive: AskedBy<R>,
 {
     owe(run, reason, cx);
@@ -419,7 +429,7 @@ where
         EarnPolicy::OnActivation if run.started_at.is_some() => run.budget_minor,
         EarnPolicy::OnActivation => 0,
     };
-    let earnable = cx.books().earnable(cx.order().total().minor());
+    let earnable = cx.due_minor().saturating_sub(cx.books().earned());
     let amount_minor = by_now.saturating_sub(run.earned_minor).min(earnable).max(0);
     run.earned_minor = run.earned_minor.saturating_add(amount_minor);
     cx.post(P7 { amount_minor });
@@ -474,7 +484,6 @@ fn over_early<R: Goto<Completed> + Goto<ActivationFailed> + Row<M = M>>(
 ) -> Next<R>
 where
     P7: PostedBy<R>,
-    OweBack: AskedBy<R>,
     Waive: AskedBy<R>,
 {
     let mut run =
@@ -954,7 +963,6 @@ impl On<Ended> for Flying {
 fn settle<R>(s: &Winding, run: Run, cx: &mut Cx<'_, R>) -> Next<R>
 where
     R: Goto<Completed> + Goto<Terminated> + Goto<ActivationFailed> + Row<M = M>,
-    OweBack: AskedBy<R>,
     Waive: AskedBy<R>,
 {
     match s {

@@ -43,7 +43,8 @@ pub enum Kind {
 /// Some units of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Units {
-    /// The line, as a place in [`Order::lines`](crate::order::Order::lines), counted from 0.
+    /// The line, as a place in [`Order::lines`](crate::order::Order::lines), counted from 0; goods that came in exchange
+    /// are numbered from [`EXCHANGED`](crate::order::EXCHANGED) on, in the order in which they were sent.
     pub line: u32,
     /// How many, at least 1.
     pub quantity: u32,
@@ -136,9 +137,6 @@ pub struct Rma {
     /// What was accepted, once it is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Vec<Units>>,
-    /// For which lines the customer was given credit, and how much, in minor units.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub given: Vec<(u32, i64)>,
     /// Minor units that it gave the customer credit for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub value_minor: i64,

@@ -3,29 +3,25 @@
 use super::data::*;
 use super::policy::{AftersalesPolicy, Payer, ReasonRule};
 use crate::id::Key;
-use crate::ledger::P8;
 use crate::machine::{
-    Answer, AskedBy, Cx, Decide, EmittedBy, Fold, Gates, Goto, Life, MayStay, Next, On, PostedBy, Refusal,
-    Row, View, refuse, stay, to, until,
+    Answer, AskedBy, Cx, Decide, EmittedBy, Gates, Goto, Life, MayStay, Next, On, Refusal, Row, View, refuse,
+    stay, to, until,
 };
 use crate::money::split_minor;
-use crate::order::LineKind;
-use crate::stage::proof::{
-    Brought, Delivered, Finished, GivenFor, OweBack, Replace, Surcharge, TakesBack, Unit, Waive,
-};
+use crate::order::{Credit, Extra, LineKind, Relief};
+use crate::stage::proof::{Brought, Delivered, Finished, Instead, Replace, TakesBack, Unit, Waive};
 use crate::stage::shared;
 
 crate::machine! {
     /// One return or claim (section 2.8 of the order domain).
-    pub mod rma = "aftersales.rma" v 2;
+    pub mod rma = "aftersales.rma" v 3;
     policy AftersalesPolicy;
     hears Delivered, Finished, TakesBack;
-    yields GivenFor;
     effects {
         Restock (repeat) while AllOpen
                          => done Restocked, declined RestockRefused, unknown RestockLost, exhausted RestockGaveUp;
     }
-    asks { Waive, OweBack, Surcharge, Replace }
+    asks { Waive, Replace }
     inputs {
         command AskReturn, AskClaim, Approve, Decline, IssueLabel, Withdraw, Receive, Inspect, Conclude;
         outcome RestockLost @0, RestockGaveUp @0, Restocked @0, RestockRefused @0, OnItsWay @0, LostOnWay @0;
@@ -67,10 +63,10 @@ crate::machine! {
                   | Received | Inspected | Settling | Settled | Rejected;
     }
     rows {
-        New           + AskReturn      => Requested | Approved ! P8 ? Waive, OweBack, Surcharge, Replace;
+        New           + AskReturn      => Requested | Approved ? Waive, Replace;
         New           + AskClaim       => Requested | Settling | Settled
-                                        ! P8 ? Waive, OweBack, Surcharge, Replace;
-        Requested     + Approve        => Approved | Settling | Settled ! P8 ? Waive, OweBack, Surcharge, Replace;
+                                        ? Waive, Replace;
+        Requested     + Approve        => Approved | Settling | Settled ? Waive, Replace;
         Requested     + Decline        => Declined;
         Requested     + Withdraw       => Cancelled;
         Requested     + DecideDue      => Requested;
@@ -79,16 +75,16 @@ crate::machine! {
         Expecting     + ItemsDue       => Expired;
         Expecting     + OnItsWay       => InTransit;
         Coming        + LostOnWay      => LostInTransit | Settling | Settled
-                                        ! P8 ? Waive, OweBack, Surcharge, Replace;
+                                        ? Waive, Replace;
         Missing       + Receive        => Received;
         InTransit     + TransitDue     => InTransit;
         LostInTransit + DecideDue      => LostInTransit;
         Received      + Inspect        => Inspected | Settling | Settled
-                                        / Restock ! P8 ? Waive, OweBack, Surcharge, Replace;
+                                        / Restock ? Waive, Replace;
         Received      + InspectDue     => Received;
         Inspected     + DecideDue      => Inspected;
         Undecided     + Conclude       => Settling | Settled | Rejected
-                                        / Restock ! P8 ? Waive, OweBack, Surcharge, Replace;
+                                        / Restock ? Waive, Replace;
         Settling      + Squared        => Settled;
         Settling      + SettleDue      => Settling | Settled;
         Open          + Recalled       => Cancelled;
@@ -139,34 +135,38 @@ fn of_line(items: &[Units], line: u32) -> u32 {
     items.iter().filter(|u| u.line == line).fold(0, |n: u32, u| n.saturating_add(u.quantity))
 }
 
-/// Units of a line that an instance has given something for, and those that it may still.
-fn taken(state: &State, line: u32) -> (u32, u32) {
+/// Units of a line that an instance may still give something for, or that it sent once more; what it gave credit for is
+/// counted by the obligation.
+fn taken(state: &State, line: u32) -> u32 {
     let rma = about(state);
-    let settled = rma.accepted.as_deref().map_or(0, |a| of_line(a, line));
-    let asked = match state {
+    let settled = rma.accepted.as_deref();
+    match state {
         State::Declined(_)
         | State::Expired(_)
         | State::Cancelled(_)
         | State::Settling(_)
         | State::Settled(_)
-        | State::Rejected(_) => settled,
+        | State::Rejected(_) => match rma.resolution {
+            Resolution::Replace | Resolution::Redo => settled.map_or(0, |a| of_line(a, line)),
+            Resolution::Refund | Resolution::Exchange { .. } | Resolution::Discount { .. } => 0,
+        },
         State::Requested(_)
         | State::Approved(_)
         | State::AwaitingItems(_)
         | State::InTransit(_)
         | State::LostInTransit(_)
         | State::Received(_)
-        | State::Inspected(_) => of_line(&rma.items, line).max(settled),
-    };
-    (settled, asked)
+        | State::Inspected(_) => match settled {
+            Some(_) => 0,
+            None => of_line(&rma.items, line),
+        },
+    }
 }
 
-/// Units of a line that are settled, or asked for, by all instances but one.
-fn others(view: &View<'_, M>, me: Key, line: u32) -> (u32, u32) {
-    view.instances().filter(|(key, _)| *key != me).fold((0, 0), |(s, a): (u32, u32), (_, state)| {
-        let (settled, asked) = taken(state, line);
-        (s.saturating_add(settled), a.saturating_add(asked))
-    })
+/// Units of a line that all instances but one may still give something for.
+fn others(view: &View<'_, M>, me: Key, line: u32) -> u32 {
+    let all = view.instances().filter(|(key, _)| *key != me);
+    all.fold(0, |n: u32, (_, state)| n.saturating_add(taken(state, line)))
 }
 
 /// Units of a line that the customer has had, and those of them that a window from their delivery is still open for.
@@ -178,7 +178,8 @@ fn had<R: Row<M = M>>(line: u32, rule: &ReasonRule, cx: &Cx<'_, R>) -> (u32, u32
             let all = of.map_or(0, |l| l.quantity);
             (all, all)
         }
-        Some(LineKind::Goods) => {
+        // Goods that came in exchange have a number beyond the document's lines.
+        Some(LineKind::Goods) | None => {
             let units = cx.seen::<Delivered>().map_or(&[][..], |d| d.units.as_slice());
             let sum = |in_time: &dyn Fn(&Brought) -> bool| {
                 let of = units.iter().filter(|b| b.line == line && in_time(b));
@@ -190,7 +191,6 @@ fn had<R: Row<M = M>>(line: u32, rule: &ReasonRule, cx: &Cx<'_, R>) -> (u32, u32
             };
             (sum(&|_| true), sum(&open))
         }
-        None => (0, 0),
     }
 }
 
@@ -206,12 +206,8 @@ struct Asked {
 impl Asked {
     /// Whether the resolution is one of its kind, and of its lines.
     fn fits<R: Row<M = M>>(&self, resolution: &Resolution, cx: &Cx<'_, R>) -> bool {
-        let all = |kind: LineKind| {
-            self.items.iter().all(|u| {
-                let line = usize::try_from(u.line).ok().and_then(|at| cx.order().lines().get(at));
-                line.is_some_and(|l| l.kind == kind)
-            })
-        };
+        let all =
+            |kind: LineKind| self.items.iter().all(|u| cx.obligation().is_kind(cx.order(), u.line, kind));
         match (self.kind, resolution) {
             (Kind::Return, Resolution::Refund) => all(LineKind::Goods),
             (Kind::Return, Resolution::Exchange { units, price_minor }) => {
@@ -252,8 +248,10 @@ impl Asked {
                 return no("line_twice", format!("line {} is named twice", u.line));
             }
             let (there, in_time) = had(u.line, rule, cx);
-            let (_, asked) = others(cx.siblings(), cx.key(), u.line);
-            let left = there.saturating_sub(asked);
+            let asked = others(cx.siblings(), cx.key(), u.line);
+            let credit = cx.obligation().credit(u.line);
+            let given = credit.quantity.saturating_sub(credit.unsent);
+            let left = there.saturating_sub(asked).saturating_sub(given);
             if u.quantity > left {
                 return no(
                     "not_there",
@@ -281,7 +279,6 @@ impl Asked {
             received: Vec::new(),
             found: Vec::new(),
             accepted: None,
-            given: Vec::new(),
             value_minor: 0,
         })
     }
@@ -291,64 +288,100 @@ fn no<T>(code: &'static str, detail: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { code, detail: detail.into() })
 }
 
-/// The net paid share of units: those of each line that follow the ones settled before.
+/// What units are worth, in minor units: their part of what was paid for their lines, and was not given back yet.
 fn worth<R: Row<M = M>>(items: &[Units], cx: &Cx<'_, R>) -> i64 {
+    let left = cx.obligation().left(cx.order());
     items.iter().fold(0, |n: i64, u| {
-        let (settled, _) = others(cx.siblings(), cx.key(), u.line);
-        let at = usize::try_from(u.line).unwrap_or(usize::MAX);
-        n.saturating_add(cx.order().unit_share(at, settled..settled.saturating_add(u.quantity)))
+        let of = left.iter().find(|l| l.line == u.line);
+        n.saturating_add(of.map_or(0, |l| l.units(u.quantity)))
     })
 }
 
-/// Gives the customer what is due for the units that are accepted: un-earns their net paid share, and asks for the
-/// money or the goods to go out. Money that was given back before is not given back again.
-fn settle<R: Row<M = M>>(rma: &Rma, accepted: Vec<Units>, cx: &mut Cx<'_, R>) -> Rma
-where
-    P8: PostedBy<R>,
-    Waive: AskedBy<R>,
-    OweBack: AskedBy<R>,
-    Surcharge: AskedBy<R>,
-    Replace: AskedBy<R>,
-{
+/// Keeps a fee of what is given for units, in hundredths of a percent.
+fn keep_fee(relief: &mut Relief, fee_bp: u32) {
+    for credit in &mut relief.credits {
+        let all = i128::from(credit.worth_minor).saturating_mul(i128::from(fee_bp));
+        let fee =
+            i64::try_from(all.checked_div(i128::from(WHOLE_BP)).unwrap_or(0)).unwrap_or(credit.worth_minor);
+        credit.given_minor = credit.given_minor.min(credit.worth_minor.saturating_sub(fee)).max(0);
+    }
+}
+
+/// What the customer is let off for the units that are accepted, and what comes in place of them. Units that are sent
+/// once more, or for which only the price is lowered, stay the customer's to return.
+fn relief<R: Row<M = M>>(rma: &Rma, accepted: &[Units], cx: &Cx<'_, R>) -> Relief {
     // Nothing is sent any more for an order on its way out: its worth goes back instead.
     let sends = cx.life() != Life::Cancelling;
-    let paid = worth(&accepted, cx);
-    let fee = i128::from(paid).saturating_mul(i128::from(rma.fee_bp)) / i128::from(WHOLE_BP);
-    let net = paid.saturating_sub(i64::try_from(fee).unwrap_or(paid));
-    let value = match &rma.resolution {
-        Resolution::Refund | Resolution::Exchange { .. } => net,
-        Resolution::Replace if !sends => net,
-        Resolution::Discount { amount_minor } => net.min(*amount_minor),
-        Resolution::Replace | Resolution::Redo => 0,
+    let units: Vec<(u32, u32)> = accepted.iter().map(|u| (u.line, u.quantity)).collect();
+    let lines: Vec<u32> = units.iter().map(|u| u.0).collect();
+    let bare = || cx.obligation().relief(cx.order(), &units, None);
+    let fee = |mut relief: Relief| {
+        keep_fee(&mut relief, rma.fee_bp);
+        relief
     };
-    let value_minor = value.min(cx.books().earned()).max(0);
-    cx.post(P8 { amount_minor: value_minor });
-    let worths: Vec<u64> = accepted.iter().map(|u| worth(&[*u], cx).unsigned_abs()).collect();
-    let parts = split_minor(value_minor, &worths).unwrap_or_default();
-    let given = accepted.iter().map(|u| u.line).zip(parts).filter(|(_, minor)| *minor > 0).collect();
-    let price = match &rma.resolution {
-        Resolution::Exchange { price_minor, .. } if sends => *price_minor,
-        Resolution::Exchange { .. }
-        | Resolution::Refund
-        | Resolution::Discount { .. }
-        | Resolution::Replace
-        | Resolution::Redo => 0,
-    };
-    let back = value_minor.saturating_sub(price);
-    if back > 0 {
-        cx.ask(Waive { amount_minor: back });
-        let reason = format!("{} {:?} {:?}", rma::GRAPH.name, rma.kind, rma.reason);
-        cx.ask(OweBack { amount_minor: back, reason });
+    match &rma.resolution {
+        Resolution::Refund | Resolution::Exchange { .. } | Resolution::Replace
+            if !sends || rma.resolution == Resolution::Refund =>
+        {
+            // A fee is kept of the goods, and not of the carriage that goes back with the last of them.
+            let goods = fee(bare());
+            let all = cx.relief(&units);
+            let carriage = all.credits.into_iter().filter(|c| goods.credits.iter().all(|g| g.line != c.line));
+            let carriage: Vec<Credit> = carriage.collect();
+            Relief { credits: goods.credits.into_iter().chain(carriage).collect(), extras: Vec::new() }
+        }
+        Resolution::Exchange { units, price_minor } => {
+            // The price of the first stands for that of all: what of it came back is told by their number.
+            let each: Vec<u64> = units.iter().map(|u| u64::from(u.quantity)).collect();
+            let prices = split_minor(*price_minor, &each).unwrap_or_default();
+            let extra = |(unit, price_minor): (&Unit, i64)| Extra {
+                sku: unit.sku.clone(),
+                quantity: unit.quantity,
+                price_minor,
+            };
+            Relief { extras: units.iter().zip(prices).map(extra).collect(), ..fee(bare()) }
+        }
+        Resolution::Discount { amount_minor } => {
+            let most = worth(accepted, cx);
+            cx.obligation().lowered(cx.order(), (*amount_minor).min(most), Some(&lines))
+        }
+        Resolution::Refund | Resolution::Replace | Resolution::Redo => Relief::default(),
     }
-    if back < 0 {
-        cx.ask(Surcharge { amount_minor: back.saturating_neg() });
+}
+
+/// Gives the customer what is due for the units that are accepted: lets them off the price, and asks for the goods to
+/// go out. Money that was given back before is not given back again.
+fn settle<R: Row<M = M>>(rma: &Rma, accepted: Vec<Units>, cx: &mut Cx<'_, R>) -> Rma
+where
+    Waive: AskedBy<R>,
+    Replace: AskedBy<R>,
+{
+    let sends = cx.life() != Life::Cancelling;
+    let mut relief = relief(rma, &accepted, cx).at_most(cx.due_minor());
+    let value_minor = relief.given_minor();
+    for credit in &mut relief.credits {
+        credit.back = found(&rma.found, credit.line, |v| v != Verdict::Missing).min(credit.quantity);
+    }
+    let price_minor = relief.extras.iter().fold(0, |n: i64, e| n.saturating_add(e.price_minor));
+    if !relief.is_empty() {
+        let reason = format!("{} {:?} {:?}", rma::GRAPH.name, rma.kind, rma.reason);
+        cx.ask(Waive { relief, reason });
     }
     match &rma.resolution {
         Resolution::Exchange { units, .. } if sends => {
-            cx.ask(Replace { units: units.clone(), share_minor: price });
+            let numbers = cx.obligation().next_extra()..;
+            let instead = |(unit, line): (&Unit, u32)| Instead { unit: unit.clone(), line, again: false };
+            let units = units.iter().zip(numbers).map(instead).collect();
+            cx.ask(Replace { units, share_minor: price_minor });
         }
         Resolution::Replace if sends => {
-            cx.ask(Replace { units: units_of(&accepted, cx), share_minor: 0 });
+            let instead = |u: &Units| {
+                let sku = cx.obligation().sku(cx.order(), u.line)?.to_owned();
+                let unit = Unit { sku, quantity: u.quantity };
+                Some(Instead { unit, line: u.line, again: true })
+            };
+            let units = accepted.iter().filter_map(instead).collect();
+            cx.ask(Replace { units, share_minor: 0 });
         }
         Resolution::Redo => cx.hold("redo", format!("claim {}: the service is to be done again", cx.key())),
         Resolution::Exchange { .. }
@@ -356,14 +389,14 @@ where
         | Resolution::Refund
         | Resolution::Discount { .. } => {}
     }
-    Rma { accepted: Some(accepted), given, value_minor, ..rma.clone() }
+    Rma { accepted: Some(accepted), value_minor, ..rma.clone() }
 }
 
 /// Units as the warehouse knows them.
 fn units_of<R: Row<M = M>>(items: &[Units], cx: &Cx<'_, R>) -> Vec<Unit> {
     let named = |u: &Units| {
-        let line = cx.order().lines().get(usize::try_from(u.line).ok()?)?;
-        Some(Unit { sku: line.sku.clone(), quantity: u.quantity })
+        let sku = cx.obligation().sku(cx.order(), u.line)?.to_owned();
+        Some(Unit { sku, quantity: u.quantity })
     };
     items.iter().filter_map(named).collect()
 }
@@ -380,12 +413,18 @@ where
     until(cx.after_ms(cx.policy().settle_ms), Settling { rma })
 }
 
+/// Whether nothing is owed either way any more, also where all that was delivered came back since.
+fn squared<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
+    let nothing = cx.books().owed() == 0 && cx.books().refund_due(None) == 0;
+    cx.seen::<Finished>().is_some() || nothing && cx.standing().open("dispatch") == 0
+}
+
 /// Settled where the customer has had it all by now.
 fn given<R>(rma: Rma, cx: &Cx<'_, R>) -> Next<R>
 where
     R: Goto<Settling> + Goto<Settled> + Row<M = M>,
 {
-    if cx.seen::<Finished>().is_some() {
+    if squared(cx) {
         return to(Settled { rma });
     }
     until(cx.after_ms(cx.policy().settle_ms), Settling { rma })
@@ -394,10 +433,7 @@ where
 fn approved<R>(rma: Rma, cx: &mut Cx<'_, R>) -> Next<R>
 where
     R: Goto<Approved> + Row<M = M>,
-    P8: PostedBy<R>,
     Waive: AskedBy<R>,
-    OweBack: AskedBy<R>,
-    Surcharge: AskedBy<R>,
     Replace: AskedBy<R>,
 {
     let early = cx.policy().refund_before_receipt && rma.resolution == Resolution::Refund;
@@ -670,7 +706,7 @@ impl On<Squared> for Settling {
 }
 impl On<SettleDue> for Settling {
     fn on(&self, _: &SettleDue, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        if cx.seen::<Finished>().is_none() {
+        if !squared(cx) {
             cx.hold("unsettled", format!("{} is settled, and the customer does not have it all", cx.key()));
         }
         given(self.rma.clone(), cx)
@@ -711,14 +747,6 @@ impl On<RestockRefused> for Stocked {
 impl On<RestockGaveUp> for Stocked {
     fn on(&self, e: &RestockGaveUp, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         not_stocked(self, &e.why, cx)
-    }
-}
-
-impl Fold<GivenFor> for M {
-    fn fold(v: &View<'_, Self>) -> Option<GivenFor> {
-        let lines: Vec<(u32, i64)> =
-            v.instances().flat_map(|(_, s)| about(s).given.iter().copied()).collect();
-        (!lines.is_empty()).then_some(GivenFor { lines })
     }
 }
 

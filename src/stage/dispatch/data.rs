@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::id::Key;
 use crate::machine::Evidence;
+use crate::order::Relief;
 pub use crate::stage::proof::Unit;
 use crate::stage::{data, guesses, plain, quiet};
 
@@ -67,6 +68,18 @@ pub struct Trip {
     /// What proves that it was delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<ProofOfDelivery>,
+    /// Whether it has earned what it carries.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub earned: bool,
+    /// What the customer was let off for it, once it was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relieved: Option<Relief>,
+    /// Whether another parcel carries the same in its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resent: bool,
+    /// Whether it is called off once the warehouse has stopped it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub called_off: bool,
     /// Minor units earned with it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub earned_minor: i64,
@@ -152,9 +165,21 @@ pub struct Item {
     pub sku: String,
     /// How many.
     pub quantity: u32,
-    /// The line of the order that they fill, counted from 0; none for what is sent instead of something.
+    /// The line of the order that they fill, counted from 0, or the number of what comes in exchange
+    /// ([`EXCHANGED`](crate::order::EXCHANGED)); none for what a host sends besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// Whether it is the same once more, for nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+}
+
+impl Item {
+    /// The line of which it carries a part of what is due.
+    #[must_use]
+    pub const fn counted(&self) -> Option<u32> {
+        if self.again { None } else { self.line }
+    }
 }
 
 /// What a warehouse has, of what was asked for.
@@ -338,6 +363,8 @@ data! {
         /** Where it leaves from, if that is chosen already. */
         #[serde(default, skip_serializing_if = "Option::is_none")] warehouse: Option<String>,
     }
+    /// What is due is another: what it carries of it now.
+    Repriced { /** Minor units. */ share_minor: i64 }
     /// The order was amended: what it is to carry now, if anything.
     Replan { /** What. */ plan: Option<Split> }
     /// Cannot leave.
@@ -345,6 +372,8 @@ data! {
 }
 
 plain! {
+    /// Calls a parcel off that has not left: what is in it is not sent, and not due any more.
+    CallOff,
     /// Packed.
     Pack,
     /// Handed to the carrier, says the warehouse.

@@ -8,13 +8,12 @@ use crate::id::Key;
 use crate::ledger::{P7, P8};
 use crate::machine::{
     Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Fold, Gates, Goto, IndexRow, Indexed, Life, Next, On,
-    Opens, PostedBy, Row, View, refuse, stay, to, until,
+    Opens, PostedBy, Refusal, Row, View, refuse, stay, to, until,
 };
-use crate::money::split_minor;
-use crate::order::{Order, Parcel};
+use crate::order::{EXCHANGED, Extra, Order, Parcel, Relief};
 use crate::stage::proof::{
-    Approved, Brought, Cancelling, Collected, Delivered as WithCustomer, Funded, GivenFor, Goods, OweBack,
-    Served, TakesBack, ToDispatch, Waive, Wanted,
+    Approved, Brought, Cancelling, Collected, Delivered as WithCustomer, Funded, Goods, Served, TakesBack,
+    ToDispatch, Unwaive, Waive, Wanted,
 };
 use crate::stage::shared;
 
@@ -23,10 +22,10 @@ crate::machine! {
     ///
     /// Ranks: 0 stock was asked for, 1 the warehouse answered, 2 the carrier has it, 3 delivered, 4 on its way back,
     /// 5 back.
-    pub mod parcel = "dispatch.parcel" v 8;
+    pub mod parcel = "dispatch.parcel" v 9;
     policy DispatchPolicy;
     needs Funded, Approved<ToDispatch>;
-    hears Collected, Cancelling, TakesBack, Wanted, GivenFor;
+    hears Collected, Cancelling, TakesBack, Wanted;
     yields Served<Goods>, WithCustomer;
     index "dispatch.tracking";
     effects {
@@ -44,10 +43,10 @@ crate::machine! {
         Track (read)       => done Moving | DeliveredTo | TurnedBack | CameBack | Mislaid | NoNews,
                               declined TrackRefused, unknown BookLost, exhausted BookGaveUp;
     }
-    asks { NeedsCapture, CannotFill, SplitOff, Waive, OweBack }
+    asks { NeedsCapture, CannotFill, SplitOff, Waive, Unwaive }
     opens { Ordered, GatesOpen }
     inputs {
-        command Pack, PickShort, HandOver, Hold, Unhold, ConfirmStop, Intercept;
+        command Pack, PickShort, HandOver, Hold, Unhold, ConfirmStop, CallOff, Intercept;
         outcome StockLost @0, StockGaveUp @0, BookLost @0, BookGaveUp @0, Booked @0, BookingRefused @0,
                 Consumed @0, ConsumeRefused @0, Unreserved @0, UnreserveRefused @0, NoNews @0, TrackRefused @0,
                 Quoted @0, QuoteRefused @0, BookingCancelled @0, CancelRefused @0, Intercepted @0, InterceptRefused @0,
@@ -55,7 +54,7 @@ crate::machine! {
                 Accepted @2, Moving @2, Mislaid @2, DeliveredTo @3, Proven @3, TurnedBack @4, CameBack @5;
         timer   PlanDue, AnswerDue, RestockDue, ReserveDue, PackDue, SilentDue, ReturnDue;
         signal  Ordered (on granted Wanted), GatesOpen (on granted), GatesShut (on withdrawn),
-                Stop (on granted Cancelling), Recall (on granted TakesBack), Resend, Split, Replan;
+                Stop (on granted Cancelling), Recall (on granted TakesBack), Resend, Split, Replan, Repriced;
     }
     states {
         Planned: wait(PlanDue) @1,
@@ -76,6 +75,8 @@ crate::machine! {
         ReturnedToSender: done @5,
     }
     groups {
+        Unstocked = Planned | Allocating | Backordered;
+        Gone      = Lost | ReturnedToSender;
         Shelved   = Reserved | OnHold | Released;
         Gated     = Released | ReadyToHandOver;
         Holdable  = Reserved | Backordered | Released;
@@ -91,6 +92,8 @@ crate::machine! {
                   | ReturnedToSender;
         NotOut    = Planned | Allocating | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
                   | CancelRequested | Unreserving | Cancelled | Lost | Returning | ReturnedToSender;
+        Carrying  = Planned | Allocating | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
+                  | CancelRequested | Unreserving | HandedOver | Lost | Delivered | Returning | ReturnedToSender;
         AllOpen   = Planned | Allocating | Reserving | Backordered | Reserved | OnHold | Released | ReadyToHandOver
                   | CancelRequested | Unreserving | Cancelled | HandedOver | Lost | Delivered | Returning
                   | ReturnedToSender;
@@ -102,8 +105,8 @@ crate::machine! {
     rows {
         New             + Ordered          => Allocating | Reserving / AskStock, Reserve;
         New             + GatesOpen        => Allocating | Reserving / AskStock, Reserve;
-        New             + Resend           => Allocating | Reserving / AskStock, Reserve;
-        New             + Split            => Planned | Reserving / Reserve;
+        New             + Resend           => Allocating | Reserving | Cancelled / AskStock, Reserve;
+        New             + Split            => Planned | Reserving | Cancelled / Reserve;
         New             + Replan           => Planned | Cancelled;
         Planned         + Replan           => Planned | Cancelled;
         Backordered     + Replan           => Planned | Cancelled;
@@ -115,16 +118,16 @@ crate::machine! {
         Planned         + PlanDue          => Planned | Allocating | Reserving / AskStock, Reserve;
         Planned         + Stop             => Cancelled;
         Allocating      + StockSeen        => Reserving | Backordered | Cancelled / Reserve
-                                            ? SplitOff, CannotFill, Waive, OweBack;
-        Allocating      + AskStockRefused  => Backordered | Cancelled ? CannotFill, Waive, OweBack;
+                                            ? SplitOff, CannotFill, Waive;
+        Allocating      + AskStockRefused  => Backordered | Cancelled ? CannotFill, Waive;
         Allocating      + AnswerDue        => Allocating / AskStock;
         Allocating      + Replan           => Allocating | Planned | Cancelled;
         Allocating      + Stop             => Cancelled;
         Reserving       + InStock          => Reserved | Released | ReadyToHandOver / Quote, Book ? NeedsCapture;
         Reserving       + Short            => Backordered | Cancelled | Allocating | Reserving / AskStock, Reserve
-                                            ? CannotFill, Waive, OweBack;
+                                            ? CannotFill, Waive;
         Reserving       + ReserveRefused   => Backordered | Cancelled | Allocating / AskStock
-                                            ? CannotFill, Waive, OweBack;
+                                            ? CannotFill, Waive;
         Reserving       + AnswerDue        => Reserving / Reserve;
         Reserving       + Stop             => Unreserving / Unreserve;
         Backordered     + RestockDue       => Allocating | Reserving / AskStock, Reserve;
@@ -136,7 +139,7 @@ crate::machine! {
         OnHold          + Hold             => OnHold;
         OnHold          + Unhold           => OnHold | Reserved | Released | Backordered;
         OnHold          + PackDue          => OnHold;
-        Released        + PickShort        => Released | Unreserving / Unreserve ? SplitOff, Waive, OweBack;
+        Released        + PickShort        => Released | Unreserving / Unreserve ? SplitOff, Waive;
         Released        + Pack             => ReadyToHandOver / Quote, Book ? NeedsCapture;
         Released        + PackDue          => Released;
         ReadyToHandOver + Quoted           => ReadyToHandOver / Book;
@@ -151,7 +154,12 @@ crate::machine! {
         Leaving         + Accepted         => HandedOver | Returning / Consume ! P7;
         Shelved         + Stop             => Unreserving | Cancelled / Unreserve, CancelBooking;
         ReadyToHandOver + Stop             => CancelRequested | Unreserving / Unreserve, CancelBooking;
-        CancelRequested + ConfirmStop      => Unreserving / Unreserve, CancelBooking;
+        Unstocked       + CallOff          => Cancelled ? Waive;
+        Reserving       + CallOff          => Unreserving / Unreserve ? Waive;
+        Shelved         + CallOff          => Unreserving | Cancelled / Unreserve, CancelBooking ? Waive;
+        ReadyToHandOver + CallOff          => CancelRequested | Unreserving / Unreserve, CancelBooking ? Waive;
+        Gone            + CallOff          => Lost | ReturnedToSender ? Waive;
+        CancelRequested + ConfirmStop      => Unreserving / Unreserve, CancelBooking ? Waive;
         CancelRequested + PackDue          => CancelRequested;
         Unreserving     + Unreserved       => Cancelled | Planned;
         Unreserving     + UnreserveRefused => Cancelled | Planned;
@@ -162,21 +170,25 @@ crate::machine! {
         HandedOver      + Consumed         => HandedOver;
         HandedOver      + ConsumeRefused   => HandedOver;
         HandedOver      + Moving           => HandedOver | Returning;
-        HandedOver      + SilentDue        => HandedOver | Lost / Track ! P8 ? CannotFill, SplitOff, Waive, OweBack;
+        HandedOver      + SilentDue        => HandedOver | Lost / Track ! P8 ? CannotFill, SplitOff, Waive;
         HandedOver      + DeliveredTo      => Delivered ! P7;
         HandedOver      + Recall           => Returning;
-        Travelling      + Mislaid          => Lost ! P8 ? CannotFill, SplitOff, Waive, OweBack;
+        Travelling      + Mislaid          => Lost ! P8 ? CannotFill, SplitOff, Waive;
         Delivered       + Proven           => Delivered;
-        Lost            + DeliveredTo      => Delivered ! P7;
-        Delivered       + Recall           => Returning;
+        Lost            + DeliveredTo      => Delivered ! P7 ? Waive, Unwaive;
+        Delivered       + Recall           => Returning | ReturnedToSender ! P8;
         Out             + TurnedBack       => Delivered | Returning;
         Out             + CameBack         => ReturnedToSender ! P8;
         Returning       + CameBack         => ReturnedToSender ! P8;
         Returning       + ReturnDue        => Returning / Track;
+        Carrying        + Repriced         => Planned | Allocating | Reserving | Backordered | Reserved | OnHold
+                                            | Released | ReadyToHandOver | CancelRequested | Unreserving | HandedOver
+                                            | Lost | Delivered | Returning | ReturnedToSender ! P7, P8;
     }
     ignore {
         AllOpen + Ordered; Unmoved + GatesOpen; Ungated + GatesShut;
         AfterStop + Stop; NotOut + Recall; AllOpen + Resend | Split; Settled + Replan;
+        Cancelled + Repriced;
     }
     defer {
         Before + Accepted | Moving | Mislaid | DeliveredTo | Proven | TurnedBack | CameBack;
@@ -188,12 +200,15 @@ crate::machine! {
     }
 }
 
-use parcel::{Gated, Holdable, Leaving, M, New, Out, Shelved, State, Stopped, Travelling};
+use parcel::{
+    Carrying, Gated, Gone, Holdable, Leaving, M, New, Out, Shelved, State, Stopped, Travelling, Unstocked,
+};
 
 shared!(Gated.trip: Trip = Released | ReadyToHandOver);
 shared!(Holdable.trip: Trip = Reserved | Backordered | Released);
 shared!(Stopped.trip: Trip = Unreserving | Cancelled);
 shared!(Leaving.trip: Trip = ReadyToHandOver | CancelRequested);
+shared!(Unstocked.trip: Trip = Planned | Allocating | Backordered);
 shared!(Shelved.trip: Trip = Reserved | OnHold | Released);
 shared!(Out.trip: Trip = HandedOver | Lost | Delivered);
 shared!(Travelling.trip: Trip = HandedOver | Returning);
@@ -227,15 +242,15 @@ fn planned(order: &Order, parcel: &Parcel) -> Split {
     let item = |at: &usize| {
         let line = order.lines().get(*at)?;
         let at = u32::try_from(*at).ok();
-        Some(Item { sku: line.sku.clone(), quantity: line.quantity, line: at })
+        Some(Item { sku: line.sku.clone(), quantity: line.quantity, line: at, again: false })
     };
     let load = parcel.lines.iter().filter_map(item).collect();
     Split { group: parcel.group.clone(), load, share_minor: parcel.share_minor, warehouse: None }
 }
 
-/// Takes units out of a load, and the part of its share that they carry: by what they cost, or evenly where they cost
-/// nothing. `None` when the load does not have them, or nothing was named.
-fn take_out(trip: &Trip, missing: &[Unit], order: &Order) -> Option<(Trip, Split)> {
+/// Takes units out of a load, and the part of its share that they carry; with the last one goes the rest. `None` when
+/// the load does not have them, or nothing was named.
+fn take_out<R: Row<M = M>>(trip: &Trip, missing: &[Unit], cx: &Cx<'_, R>) -> Option<(Trip, Split)> {
     let mut kept = trip.load.clone();
     let mut out: Vec<Item> = Vec::new();
     for unit in missing {
@@ -256,25 +271,31 @@ fn take_out(trip: &Trip, missing: &[Unit], order: &Order) -> Option<(Trip, Split
     if out.is_empty() {
         return None;
     }
-    let worth = |load: &[Item], free: u64| {
-        load.iter().fold(0u64, |n, i| {
-            let line = i.line.and_then(|at| order.lines().get(usize::try_from(at).ok()?));
-            let price = line.map_or(0, |l| l.unit_price_minor).unsigned_abs();
-            n.saturating_add(price.saturating_add(free).saturating_mul(u64::from(i.quantity)))
-        })
+    let share_minor = if kept.is_empty() {
+        trip.share_minor
+    } else {
+        let left = cx.obligation().left(cx.order());
+        let worth = |i: &Item| {
+            let of = left.iter().find(|l| Some(l.line) == i.counted());
+            of.map_or(0, |l| l.units(i.quantity))
+        };
+        out.iter().fold(0, |n: i64, i| n.saturating_add(worth(i))).min(trip.share_minor)
     };
-    let parts = split_minor(trip.share_minor, &[worth(&kept, 0), worth(&out, 0)])
-        .or_else(|_| split_minor(trip.share_minor, &[worth(&kept, 1), worth(&out, 1)]))
-        .unwrap_or_else(|_| vec![trip.share_minor, 0]);
-    let share = |at: usize| parts.get(at).copied().unwrap_or_default();
-    let rest = Split { group: trip.group.clone(), load: out, share_minor: share(1), warehouse: None };
-    Some((Trip { load: kept, share_minor: share(0), ..trip.clone() }, rest))
+    let rest = Split { group: trip.group.clone(), load: out, share_minor, warehouse: None };
+    let share_minor = trip.share_minor.saturating_sub(share_minor);
+    Some((Trip { load: kept, share_minor, ..trip.clone() }, rest))
+}
+
+/// Whether units are what the document says, and not sent in place of something.
+fn of_document(item: &Item) -> bool {
+    item.counted().is_some_and(|line| line < EXCHANGED)
 }
 
 /// The parcels of the document that are not opened yet. What is sent again opens none of them.
 fn keys(view: &View<'_, M>, when: ReserveWhen) -> Vec<Key> {
-    let opened = view.instances().any(|(_, s)| trip(s).load.iter().any(|i| i.line.is_some()));
-    if view.policy.reserve != when || opened {
+    let opened = view.instances().any(|(_, s)| trip(s).load.iter().any(of_document));
+    // Nothing begins for an order that is on its way out, whatever its gates say.
+    if view.policy.reserve != when || opened || view.world.life != Life::Placed {
         return Vec::new();
     }
     view.world.order.parcels().iter().map(|p| p.key).collect()
@@ -341,9 +362,16 @@ where
     AskStock: EmittedBy<R>,
     Reserve: EmittedBy<R>,
 {
-    let order = cx.order();
+    let (order, owed) = (cx.order(), cx.obligation());
     let parcels = order.parcels();
-    let plan = parcels.iter().find(|p| p.key == cx.key()).map(|p| planned(order, p));
+    let mut plans: Vec<(Key, Split)> = parcels.iter().map(|p| (p.key, planned(order, p))).collect();
+    if !owed.is_untouched() {
+        let loads: Vec<_> = plans.iter().map(|(_, plan)| (false, counted(&plan.load))).collect();
+        for ((_, plan), share_minor) in plans.iter_mut().zip(owed.shares(order, &loads)) {
+            plan.share_minor = share_minor;
+        }
+    }
+    let plan = plans.into_iter().find(|(key, _)| *key == cx.key()).map(|(_, plan)| plan);
     begin(&plan.map(|plan| Trip::of(&plan, 0)).unwrap_or_default(), cx)
 }
 impl On<Ordered> for New {
@@ -466,28 +494,43 @@ impl On<InStock> for Reserving {
     }
 }
 
+/// Units by line, of those that carry a part of what is due.
+fn counted(load: &[Item]) -> Vec<(u32, u32)> {
+    let mut all: Vec<(u32, u32)> = Vec::with_capacity(load.len());
+    for item in load {
+        let Some(line) = item.counted() else { continue };
+        match all.iter_mut().find(|(l, _)| *l == line) {
+            Some((_, quantity)) => *quantity = quantity.saturating_add(item.quantity),
+            None => all.push((line, item.quantity)),
+        }
+    }
+    all
+}
+/// What the customer is let off for units that are never sent.
+fn unsent<R: Row<M = M>>(load: &[Item], cx: &Cx<'_, R>) -> Relief {
+    let mut relief = cx.relief(&counted(load));
+    for credit in &mut relief.credits {
+        credit.unsent = credit.quantity;
+    }
+    // In place of what is sent once more, and is not after all, the customer gets the price of the first one.
+    let again: Vec<(u32, u32)> =
+        load.iter().filter(|i| i.again).filter_map(|i| Some((i.line?, i.quantity))).collect();
+    relief.credits.extend(cx.relief(&again).credits);
+    relief
+}
 /// What is called off is not due any more, and what was paid of it goes back.
-fn call_off<R: Row<M = M>>(share_minor: i64, why: String, cx: &mut Cx<'_, R>)
+fn call_off<R: Row<M = M>>(load: &[Item], why: String, cx: &mut Cx<'_, R>)
 where
     Waive: AskedBy<R>,
-    OweBack: AskedBy<R>,
 {
-    if share_minor <= 0 {
-        return;
-    }
-    let due = cx.due_minor().saturating_sub(share_minor);
-    let over = cx.books().kept().saturating_sub(due).min(share_minor);
-    cx.ask(Waive { amount_minor: share_minor });
-    if over > 0 {
-        cx.ask(OweBack { amount_minor: over, reason: why });
-    }
+    // Even of what costs nothing: the carriage that it carried is carried by others now.
+    cx.ask(Waive { relief: unsent(load, cx), reason: why });
 }
 fn short<R>(trip: &Trip, why: String, cx: &mut Cx<'_, R>) -> Next<R>
 where
     R: Goto<Backordered> + Goto<Cancelled> + Row<M = M>,
     CannotFill: AskedBy<R>,
     Waive: AskedBy<R>,
-    OweBack: AskedBy<R>,
 {
     if cx.life() == Life::Completed {
         // The order is not called off for it: the customer has had the rest, and waits for this.
@@ -498,7 +541,7 @@ where
         OnShortage::Cancel => cx.ask(CannotFill { parcel: cx.key(), why }),
         OnShortage::Wait => {}
         OnShortage::CallOff => {
-            call_off(trip.share_minor, why, cx);
+            call_off(&trip.load, why, cx);
             return to(Cancelled { trip: trip.clone() });
         }
     }
@@ -511,11 +554,11 @@ impl On<Short> for Reserving {
         }
         let why = out_of_stock(&e.missing);
         if cx.policy().shortage == OnShortage::CallOff
-            && let Some((rest, gone)) = take_out(&self.trip, &e.missing, cx.order())
+            && let Some((rest, gone)) = take_out(&self.trip, &e.missing, cx)
             && !rest.load.is_empty()
         {
             // What there is goes on without what there is not.
-            call_off(gone.share_minor, why, cx);
+            call_off(&gone.load, why, cx);
             return reserve(&rest, cx);
         }
         short(&self.trip, why, cx)
@@ -544,12 +587,12 @@ impl On<StockSeen> for Allocating {
         let why = out_of_stock(&missing);
         if cx.policy().shortage == OnShortage::CallOff
             && cx.life() != Life::Completed
-            && let Some((rest, gone)) = take_out(&self.trip, &missing, cx.order())
+            && let Some((rest, gone)) = take_out(&self.trip, &missing, cx)
             && !rest.load.is_empty()
             && let Ok(way) = chosen(&rest, e, cx)
         {
             // What there is goes on without what there is not.
-            call_off(gone.share_minor, why, cx);
+            call_off(&gone.load, why, cx);
             return spread(&rest, &way, cx);
         }
         short(&self.trip, why, cx)
@@ -574,7 +617,7 @@ where
 {
     let mut trip = trip.clone();
     for part in way.iter().skip(1) {
-        if let Some((kept, mut rest)) = take_out(&trip, &part.units, cx.order()) {
+        if let Some((kept, mut rest)) = take_out(&trip, &part.units, cx) {
             rest.warehouse = Some(part.warehouse.clone());
             cx.ask(SplitOff { parcel: cx.key(), rest });
             trip = kept;
@@ -639,11 +682,17 @@ fn opened<R: Goto<Planned> + Row<M = M>>(plan: &Split, cx: &Cx<'_, R>) -> Next<R
 impl On<Resend> for New {
     fn on(&self, s: &Resend, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let plan = Split { group: None, load: s.load.clone(), share_minor: s.share_minor, warehouse: None };
+        if !may_leave(cx) {
+            return to(Cancelled { trip: Trip::of(&plan, 0) });
+        }
         begin(&Trip::of(&plan, 0), cx)
     }
 }
 impl On<Split> for New {
     fn on(&self, s: &Split, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        if !may_leave(cx) {
+            return to(Cancelled { trip: Trip::of(s, 0) });
+        }
         // Where it leaves from was chosen together with the parcel that it is split off.
         if s.warehouse.is_some() { reserve(&Trip::of(s, 0), cx) } else { opened(s, cx) }
     }
@@ -727,12 +776,12 @@ impl On<Replan> for Unreserving {
 }
 impl Decide<PickShort> for Released {
     fn decide(&self, c: &PickShort, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
-        let Some((trip, rest)) = take_out(&self.trip, &c.missing, cx.order()) else {
+        let Some((trip, rest)) = take_out(&self.trip, &c.missing, cx) else {
             return refuse("not_in_it", "a parcel misses only what it should carry");
         };
         let parcel = cx.key();
         if cx.policy().short_pick == OnShortPick::CallOff {
-            call_off(rest.share_minor, "missing on the shelf".to_owned(), cx);
+            call_off(&rest.load, "missing on the shelf".to_owned(), cx);
         } else {
             cx.ask(SplitOff { parcel, rest });
         }
@@ -760,6 +809,8 @@ pub fn replanned(view: &View<'_, M>) -> Vec<(Key, Replan)> {
     let order = view.world.order;
     let mut open: Vec<(Key, &Trip)> =
         view.instances().filter_map(|(key, s)| Some((key, unpacked(s)?))).collect();
+    // What is sent in place of something is not in the document.
+    open.retain(|(_, trip)| trip.load.is_empty() || trip.load.iter().any(of_document));
     let mut all = Vec::new();
     let mut next = next_key(view).0;
     for parcel in order.parcels() {
@@ -985,16 +1036,15 @@ impl On<PackDue> for ReadyToHandOver {
 fn may_leave<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
     matches!(cx.life(), Life::Placed | Life::Completed)
 }
-/// What the order is worth: its price, or more where goods were exchanged for dearer ones.
-fn worth<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
-    cx.order().total().minor().max(cx.due_minor())
-}
-fn earn<R: Row<M = M>>(at_most: i64, trip: &mut Trip, cx: &mut Cx<'_, R>)
+/// Earns what it carries of what is due, and no more than that.
+fn earn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
     P7: PostedBy<R>,
 {
-    if trip.earned_minor == 0 {
-        trip.earned_minor = trip.share_minor.min(at_most).max(0);
+    if !trip.earned {
+        let earnable = cx.due_minor().saturating_sub(cx.books().earned());
+        trip.earned = true;
+        trip.earned_minor = trip.share_minor.min(earnable).max(0);
         cx.post(P7 { amount_minor: trip.earned_minor });
     }
 }
@@ -1002,26 +1052,116 @@ fn unearn<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
 where
     P8: PostedBy<R>,
 {
-    // What was given back for its units unit by unit is not earned any more; a refund out of goodwill has un-earned a
-    // part of it already.
-    let left = trip.earned_minor.saturating_sub(given_for(trip, cx)).max(0);
-    cx.post(P8 { amount_minor: left.min(cx.books().earned()) });
+    cx.post(P8 { amount_minor: trip.earned_minor.min(cx.books().earned()) });
     trip.earned_minor = 0;
+    trip.earned = false;
 }
-/// What was given back for units of a parcel, in minor units. Where several parcels brought units of a line, the first
-/// one is counted first, up to its share.
-fn given_for<R: Row<M = M>>(trip: &Trip, cx: &Cx<'_, R>) -> i64 {
-    let carries = |t: &Trip, line: u32| t.load.iter().any(|i| i.line == Some(line));
-    let Some(given) = cx.seen::<GivenFor>() else { return 0 };
-    let mut mine: i64 = 0;
-    for (line, minor) in given.lines.iter().filter(|(line, _)| carries(trip, *line)) {
-        let before = cx.siblings().instances().take_while(|(key, _)| *key < cx.key());
-        let others = before.filter(|(_, s)| carries(self::trip(s), *line));
-        let taken = others.fold(0, |n: i64, (_, s)| n.saturating_add(self::trip(s).share_minor));
-        mine = mine.saturating_add(minor.saturating_sub(taken).max(0));
+
+/// Whether it left, and may be with the customer.
+fn has_left(state: &State) -> bool {
+    match state {
+        State::HandedOver(_)
+        | State::Lost(_)
+        | State::Delivered(_)
+        | State::Returning(_)
+        | State::ReturnedToSender(_) => true,
+        State::Planned(_)
+        | State::Allocating(_)
+        | State::Reserving(_)
+        | State::Backordered(_)
+        | State::Reserved(_)
+        | State::OnHold(_)
+        | State::Released(_)
+        | State::ReadyToHandOver(_)
+        | State::CancelRequested(_)
+        | State::Unreserving(_)
+        | State::Cancelled(_) => false,
     }
-    mine
 }
+/// What carries a part of what is due: not what does not leave, nor what another parcel carries in its place.
+fn carries(state: &State) -> Vec<(u32, u32)> {
+    let stopped = match state {
+        State::Cancelled(_) => true,
+        State::Unreserving(s) => !s.again,
+        State::Lost(s) => s.trip.resent || s.trip.relieved.is_some(),
+        State::ReturnedToSender(s) => s.trip.relieved.is_some(),
+        State::Planned(_)
+        | State::Allocating(_)
+        | State::Reserving(_)
+        | State::Backordered(_)
+        | State::Reserved(_)
+        | State::OnHold(_)
+        | State::Released(_)
+        | State::ReadyToHandOver(_)
+        | State::CancelRequested(_)
+        | State::HandedOver(_)
+        | State::Delivered(_)
+        | State::Returning(_) => false,
+    };
+    if stopped { Vec::new() } else { counted(&trip(state).load) }
+}
+
+/// What each parcel carries of what is due, where that is another than it was.
+#[must_use]
+pub fn repriced(view: &View<'_, M>) -> Vec<(Key, Repriced)> {
+    let all: Vec<(Key, &State)> = view.instances().collect();
+    let loads: Vec<_> = all.iter().map(|(_, s)| (has_left(s), carries(s))).collect();
+    let shares = view.world.obligation.shares(view.world.order, &loads);
+    let another = |t: &Trip, share| t.share_minor != share || t.earned && t.earned_minor != share;
+    let parcels = all.into_iter().zip(&loads).zip(shares);
+    let changed = parcels.filter(|(((_, s), load), share)| !load.1.is_empty() && another(trip(s), *share));
+    let (less, more): (Vec<_>, Vec<_>) = changed
+        .map(|(((key, s), _), share_minor)| (trip(s).share_minor, key, Repriced { share_minor }))
+        .partition(|(was, _, to)| to.share_minor < *was);
+    // What one earns no more another earns: first come those that carry less.
+    less.into_iter().chain(more).map(|(_, key, to)| (key, to)).collect()
+}
+
+impl On<Repriced> for Carrying {
+    fn on(&self, s: &Repriced, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        let state = self.clone();
+        macro_rules! same {
+            ($($state:ident),+) => {
+                match state { $(Carrying::$state(mut x) => { reprice(&mut x.trip, s, cx); stay(x) }),+ }
+            };
+        }
+        same!(
+            Planned,
+            Allocating,
+            Reserving,
+            Backordered,
+            Reserved,
+            OnHold,
+            Released,
+            ReadyToHandOver,
+            CancelRequested,
+            Unreserving,
+            HandedOver,
+            Lost,
+            Delivered,
+            Returning,
+            ReturnedToSender
+        )
+    }
+}
+/// Carries another part of what is due from here on; what it has earned moves with it.
+fn reprice<R: Row<M = M>>(trip: &mut Trip, s: &Repriced, cx: &mut Cx<'_, R>)
+where
+    P7: PostedBy<R>,
+    P8: PostedBy<R>,
+{
+    trip.share_minor = s.share_minor;
+    if !trip.earned {
+        return;
+    }
+    let less = trip.earned_minor.saturating_sub(s.share_minor).min(cx.books().earned()).max(0);
+    let earnable = cx.due_minor().saturating_sub(cx.books().earned()).max(0);
+    let more = s.share_minor.saturating_sub(trip.earned_minor).min(earnable).max(0);
+    cx.post(P8 { amount_minor: less });
+    cx.post(P7 { amount_minor: more });
+    trip.earned_minor = trip.earned_minor.saturating_sub(less).saturating_add(more);
+}
+
 /// It is with the carrier: its units leave the stock, and its share is earned if the policy says so.
 fn left<R: Row<M = M>>(trip: &Trip, cx: &mut Cx<'_, R>) -> Trip
 where
@@ -1031,7 +1171,7 @@ where
     cx.want(Consume { units: trip.units(), asked: trip.asked, warehouse: trip.warehouse.clone() });
     let mut trip = Trip { handed_over_at: Some(cx.occurred()), ..trip.clone() };
     if cx.policy().earn == EarnPolicy::OnHandover {
-        earn(cx.books().earnable(worth(cx)), &mut trip, cx);
+        earn(&mut trip, cx);
     }
     trip
 }
@@ -1083,8 +1223,82 @@ impl On<Stop> for ReadyToHandOver {
         }
     }
 }
+impl Decide<CallOff> for Unstocked {
+    fn decide(&self, _: &CallOff, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        called_off(cx)?;
+        call_off(&self.trip().load, "called off".to_owned(), cx);
+        Ok(to(Cancelled { trip: self.trip().clone() }))
+    }
+}
+impl Decide<CallOff> for Reserving {
+    fn decide(&self, _: &CallOff, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        called_off(cx)?;
+        call_off(&self.trip.load, "called off".to_owned(), cx);
+        Ok(unreserve(&self.trip, false, cx))
+    }
+}
+impl Decide<CallOff> for Shelved {
+    fn decide(&self, _: &CallOff, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        called_off(cx)?;
+        call_off(&self.trip().load, "called off".to_owned(), cx);
+        Ok(match self {
+            Shelved::OnHold(s) if !s.stocked => to(Cancelled { trip: s.trip.clone() }),
+            Shelved::OnHold(_) | Shelved::Reserved(_) | Shelved::Released(_) => {
+                let trip = without_label(self.trip(), cx);
+                unreserve(&trip, false, cx)
+            }
+        })
+    }
+}
+impl Decide<CallOff> for ReadyToHandOver {
+    fn decide(&self, _: &CallOff, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        called_off(cx)?;
+        Ok(match cx.policy().packing {
+            Packing::Automatic => {
+                call_off(&self.trip.load, "called off".to_owned(), cx);
+                let trip = without_label(&self.trip, cx);
+                unreserve(&trip, false, cx)
+            }
+            // Whether it can still be stopped is the warehouse's to say.
+            Packing::ByWarehouse => {
+                let trip = Trip { called_off: true, ..self.trip.clone() };
+                until(cx.after_ms(cx.policy().pack_ms), CancelRequested { trip })
+            }
+        })
+    }
+}
+impl Decide<CallOff> for Gone {
+    fn decide(&self, _: &CallOff, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        called_off(cx)?;
+        let was = match self {
+            Gone::Lost(s) => &s.trip,
+            Gone::ReturnedToSender(s) => &s.trip,
+        };
+        // What is sent in its place, or was let off before, is not given once more.
+        if was.resent || was.relieved.is_some() {
+            return refuse("called_off", "nothing is due for it any more");
+        }
+        let relief = unsent(&was.load, cx);
+        let trip = Trip { relieved: Some(relief.clone()), ..was.clone() };
+        cx.ask(Waive { relief, reason: "not sent again".to_owned() });
+        Ok(match self {
+            Gone::Lost(_) => to(Lost { trip }),
+            Gone::ReturnedToSender(_) => to(ReturnedToSender { trip }),
+        })
+    }
+}
+/// Of an order on its way out, every parcel is stopped anyway.
+fn called_off<R: Row<M = M>>(cx: &Cx<'_, R>) -> Result<(), Refusal> {
+    if may_leave(cx) {
+        return Ok(());
+    }
+    Err(Refusal { code: "not_wanted", detail: "the order is not wanted any more".to_owned() })
+}
 impl Decide<ConfirmStop> for CancelRequested {
     fn decide(&self, _: &ConfirmStop, cx: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+        if self.trip.called_off && may_leave(cx) {
+            call_off(&self.trip.load, "called off".to_owned(), cx);
+        }
         let trip = without_label(&self.trip, cx);
         Ok(unreserve(&trip, false, cx))
     }
@@ -1189,17 +1403,74 @@ impl Trip {
 impl On<DeliveredTo> for HandedOver {
     fn on(&self, e: &DeliveredTo, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let mut trip = self.trip.delivered(cx.occurred());
-        earn(cx.books().earnable(worth(cx)), &mut trip, cx);
+        earn(&mut trip, cx);
         to(Delivered { trip, by: e.by })
     }
 }
 impl On<DeliveredTo> for Lost {
     fn on(&self, e: &DeliveredTo, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
-        // If the loss was refunded, the customer has both now, and owes for the goods.
         let mut trip = self.trip.delivered(cx.occurred());
-        earn(self.trip.share_minor, &mut trip, cx);
+        let relieved = trip.relieved.take();
+        match relieved {
+            // The customer has the money and the goods now, and owes for them.
+            Some(relief) if may_leave(cx) => {
+                trip.earned = true;
+                cx.ask(Unwaive { relief });
+            }
+            Some(relief) => {
+                trip.share_minor = relief.given_minor();
+                arrived_late(&mut trip, cx);
+            }
+            None if trip.resent && may_leave(cx) => {
+                trip.resent = false;
+                trip.earned = true;
+                let extras = besides(&mut trip, cx);
+                let reason = format!("parcel {} arrived after all", cx.key());
+                cx.ask(Waive { relief: Relief { extras, ..Relief::default() }, reason });
+            }
+            None => arrived_late(&mut trip, cx),
+        }
         to(Delivered { trip, by: e.by })
     }
+}
+/// What was lost arrived after all: it is earned, whatever became of the order since.
+fn arrived_late<R: Row<M = M>>(trip: &mut Trip, cx: &mut Cx<'_, R>)
+where
+    P7: PostedBy<R>,
+{
+    trip.earned = true;
+    trip.earned_minor = trip.share_minor.max(0);
+    cx.post(P7 { amount_minor: trip.earned_minor });
+}
+/// What arrived beside what was sent in its place: the customer has it on top of the order, and owes for it or sends it
+/// back.
+fn besides<R: Row<M = M>>(trip: &mut Trip, cx: &Cx<'_, R>) -> Vec<Extra> {
+    let shares = cx.order().line_shares();
+    let mut extras = Vec::new();
+    for (item, number) in trip.load.iter_mut().zip(cx.obligation().next_extra()..) {
+        let at = item.counted().and_then(|line| usize::try_from(line).ok());
+        let quantity = at.and_then(|at| cx.order().lines().get(at)).map_or(1, |l| l.quantity.max(1));
+        let share = at.and_then(|at| shares.get(at)).copied().unwrap_or_default();
+        let all = i128::from(share).saturating_mul(i128::from(item.quantity));
+        let price = all.checked_div(i128::from(quantity)).unwrap_or(0);
+        let price_minor = i64::try_from(price).unwrap_or(0);
+        extras.push(Extra { sku: item.sku.clone(), quantity: item.quantity, price_minor });
+        item.line = Some(number);
+    }
+    extras
+}
+/// Units of an item that came back by returns. Where several parcels brought units of a line, the first one is counted
+/// first.
+fn came_back<R: Row<M = M>>(item: &Item, cx: &Cx<'_, R>) -> u32 {
+    let Some(line) = item.line else { return 0 };
+    let all = cx.obligation().credit(line).back;
+    let before = cx.siblings().instances().take_while(|(key, _)| *key < cx.key());
+    let before = before.filter(|(_, s)| has_left(s)).flat_map(|(_, s)| &trip(s).load);
+    let taken = before.filter(|i| i.line == Some(line)).fold(0u32, |n, i| n.saturating_add(i.quantity));
+    all.saturating_sub(taken).min(item.quantity)
+}
+fn all_back<R: Row<M = M>>(trip: &Trip, cx: &Cx<'_, R>) -> bool {
+    !trip.load.is_empty() && trip.load.iter().all(|i| came_back(i, cx) == i.quantity)
 }
 fn returning<R: Goto<Returning> + Row<M = M>>(trip: &Trip, cx: &Cx<'_, R>) -> Next<R> {
     until(cx.after_ms(cx.policy().return_ms), Returning { trip: trip.clone() })
@@ -1211,6 +1482,10 @@ impl On<Recall> for HandedOver {
 }
 impl On<Recall> for Delivered {
     fn on(&self, _: &Recall, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        // What came back unit by unit is not waited for.
+        if all_back(&self.trip, cx) {
+            return back(&self.trip, cx);
+        }
         returning(&self.trip, cx)
     }
 }
@@ -1260,7 +1535,6 @@ where
     CannotFill: AskedBy<R>,
     SplitOff: AskedBy<R>,
     Waive: AskedBy<R>,
-    OweBack: AskedBy<R>,
 {
     let mut trip = trip.clone();
     unearn(&mut trip, cx);
@@ -1273,10 +1547,15 @@ where
         OnLoss::Hold => cx.hold_for(Gates::Goods, "lost", why),
         // Of an order on its way out, all of the money goes back anyway.
         OnLoss::Refund | OnLoss::Resend if !may_leave(cx) => {}
-        OnLoss::Refund if more => call_off(trip.share_minor, why, cx),
+        OnLoss::Refund if more => {
+            let relief = unsent(&trip.load, cx);
+            trip.relieved = Some(relief.clone());
+            cx.ask(Waive { relief, reason: why });
+        }
         OnLoss::Refund => cx.ask(CannotFill { parcel: me, why }),
         OnLoss::Resend => {
             let Trip { group, load, share_minor, .. } = trip.clone();
+            trip.resent = true;
             cx.ask(SplitOff { parcel: me, rest: Split { group, load, share_minor, warehouse: None } });
         }
     }

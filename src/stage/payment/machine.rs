@@ -971,18 +971,54 @@ fn wanted<R: Row<M = M>>(cx: &Cx<'_, R>) -> bool {
     }
 }
 
-/// What the customer has not paid yet, in minor units: of the price, or of what was served once no parcel is to come
-/// and no service runs.
+/// What the customer has not paid yet, in minor units: what is due less what is kept; of an order on its way out, what
+/// was served.
 fn missing<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
-    let s = cx.standing();
-    let (all, open) = (
-        s.all("dispatch").saturating_add(s.all("activation")),
-        s.open("dispatch").saturating_add(s.open("activation")),
-    );
-    if all > 0 && open == 0 {
+    if cx.life() == Life::Cancelling {
         return cx.books().owed().saturating_neg().max(0);
     }
     cx.due_minor().saturating_sub(cx.books().kept())
+}
+
+/// What an attempt over a tender is to take, in minor units: what is missing and no other attempt is about to take, and
+/// of it what the tender asks for, with what no tender covers.
+fn asks<R: Row<M = M>>(tender: Key, cx: &Cx<'_, R>) -> i64 {
+    let mut under_way: i64 = 0;
+    let mut of_others: i64 = 0;
+    let mut own: i64 = 0;
+    for t in cx.order().tenders() {
+        let mut covered: i64 = 0;
+        for (_, s) in cx.siblings().instances().filter(|(_, s)| occupies(s) == Some(t.key)) {
+            let (taken, coming) = match s {
+                State::Captured(s) => (s.captured_minor, 0),
+                State::Authorized(s) => (s.hold.captured_minor, s.hold.left()),
+                State::Capturing(s) => (s.hold.captured_minor, s.hold.left()),
+                State::CaptureUnknown(s) => (s.hold.captured_minor, s.hold.left()),
+                State::PartiallyCaptured(s) => (s.hold.captured_minor, s.hold.left()),
+                State::Voiding(s) => (s.hold.captured_minor, 0),
+                State::Mismatch(s) => (0, s.arrived_minor),
+                State::Sending(_)
+                | State::NotSent(_)
+                | State::Unknown(_)
+                | State::Stuck(_)
+                | State::Pending(_)
+                | State::RequiresAction(_)
+                | State::Closing(_)
+                | State::Declined(_)
+                | State::Closed(_)
+                | State::Voided(_)
+                | State::Expired(_)
+                | State::FailedLate(_) => (0, s.what().amount_minor),
+            };
+            under_way = under_way.saturating_add(coming);
+            covered = covered.saturating_add(taken).saturating_add(coming);
+        }
+        let open = t.amount_minor.saturating_sub(covered).max(0);
+        if t.key == tender { own = open } else { of_others = of_others.saturating_add(open) }
+    }
+    let missing = missing(cx).saturating_sub(under_way);
+    let on_top = missing.saturating_sub(own).saturating_sub(of_others).max(0);
+    missing.min(own.saturating_add(on_top))
 }
 
 impl Decide<Start> for New {
@@ -993,17 +1029,14 @@ impl Decide<Start> for New {
         let Some(tender) = cx.order().tenders().iter().find(|t| t.key == c.tender) else {
             return refuse("unknown_tender", format!("the order has no tender {}", c.tender));
         };
-        // What is due on top of the price is no tender's own: it is paid over any of them.
-        let extra = cx.due_minor().saturating_sub(cx.order().total().minor()).max(0);
-        let mut left = tender.amount_minor.saturating_add(extra);
+        let mut collected = None;
         for (other, s) in cx.siblings().instances().filter(|(_, s)| occupies(s) == Some(c.tender)) {
-            if let State::Captured(s) = s {
-                left = left.saturating_sub(s.captured_minor);
-            }
-            if left <= 0 || !matches!(s, State::Captured(_)) {
+            collected = Some(other);
+            // What it took or holds is counted; what it is to take is not known yet.
+            if !matches!(s, State::Captured(_) | State::PartiallyCaptured(_) | State::Authorized(_)) {
                 return refuse(
                     "tender_busy",
-                    format!("attempt {other} has collected tender {} or still may", c.tender),
+                    format!("attempt {other} may still collect tender {}", c.tender),
                 );
             }
         }
@@ -1014,9 +1047,14 @@ impl Decide<Start> for New {
                 format!("{stray} came for an attempt that never began: see to it first"),
             );
         }
-        let amount_minor = left.min(missing(cx));
+        let amount_minor = asks(c.tender, cx);
         if amount_minor <= 0 {
-            return refuse("nothing_due", "the order is paid in full by other tenders");
+            return match collected {
+                Some(other) => {
+                    refuse("tender_busy", format!("attempt {other} has collected tender {}", c.tender))
+                }
+                None => refuse("nothing_due", "what is due is paid, or about to be"),
+            };
         }
         let what = Try {
             tender: c.tender,

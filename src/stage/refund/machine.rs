@@ -7,19 +7,21 @@ use crate::clock::Timestamp;
 use crate::id::{Actor, Channel, Key, OpKey, Role};
 use crate::ledger::{P5, P7, P8, P9, P10, P11, P12, P18, Source};
 use crate::machine::{
-    Again, Answer, Cx, Decide, EmittedBy, Evidence, Fold, Gates, Goto, Life, Moved, Next, On, PostedBy,
-    Refusal, Row, View, refuse, stay, to, until,
+    Again, Answer, AskedBy, Cx, Decide, EmittedBy, Evidence, Fold, Gates, Goto, Life, Moved, Next, On,
+    PostedBy, Refusal, Row, View, refuse, stay, to, until,
 };
 use crate::money::Money;
+use crate::order::Relief;
 use crate::planted::{Mutant, planted};
 use crate::stage::approval::{self, Conceded};
+use crate::stage::proof::{Unwaive, Waive};
 use crate::stage::{data, guesses, plain, quiet, shared};
 
 crate::machine! {
     /// One refund (section 2.7 of the order domain).
     ///
     /// Ranks: 0 a local guess, 1 not final, 2 final and negative, 3 paid back, 4 paid back and returned by the bank.
-    pub mod refund = "refund" v 3;
+    pub mod refund = "refund" v 4;
     policy RefundPolicy;
     yields Conceded;
     effects {
@@ -28,6 +30,7 @@ crate::machine! {
         InquireRefund (read) => done Repaid | Accepted | AccountClosed | RefundMissing,
                                 declined RefundRefused, unknown RefundLost, exhausted RefundGaveUp;
     }
+    asks { Waive, Unwaive }
     inputs {
         command Request, ApproveRefund, CancelRefund, PayOut, SettleRefund;
         outcome RefundLost @0, RefundGaveUp @0, RefundMissing @0, Accepted @1, ShortBalance @1, AccountClosed @1,
@@ -55,12 +58,12 @@ crate::machine! {
                  | Cancelled | Reversed;
     }
     rows {
-        New             + Request       => Sending | ApprovalPending / SendBack ! P8 !! P9;
-        New             + Begin         => Sending / SendBack !! P9;
-        New             + Record        => Succeeded ! P8, P18 !! P9, P10;
+        New             + Request       => Sending | ApprovalPending / SendBack ! P8 !! P9 ? Waive;
+        New             + Begin         => Sending | ApprovalPending / SendBack !! P9;
+        New             + Record        => Succeeded ! P8, P18 !! P9, P10 ? Waive;
         ApprovalPending + ApproveRefund => Sending / SendBack;
-        ApprovalPending + CancelRefund  => Cancelled ! P7 !! P11;
-        ApprovalPending + ApprovalDue   => Cancelled ! P7 !! P11;
+        ApprovalPending + CancelRefund  => Cancelled ! P7 !! P11 ? Unwaive;
+        ApprovalPending + ApprovalDue   => Cancelled ! P7 !! P11 ? Unwaive;
         Sending         + RefundLost    => Unknown;
         Sending         + AnswerDue     => Unknown;
         Sending         + RefundGaveUp  => Failed | Unknown ! P11;
@@ -77,12 +80,14 @@ crate::machine! {
         Unknown         + AskAgain      => Unknown / SendBack, InquireRefund;
         Unknown         + RefundMissing => Unknown;
         Pending         + AskAgain      => Pending / SendBack, InquireRefund;
-        Pending         + CancelRefund  => Cancelled ! P7 !! P11;
+        Pending         + CancelRefund  => Cancelled ! P7 !! P11 ? Unwaive;
         RequiresAction  + PayOut        => Sending | ApprovalPending / SendBack;
         RequiresAction  + ActionDue     => Failed !! P11;
         NotPaid         + PayOut        => Sending | ApprovalPending / SendBack !! P9;
-        Negative        + Repaid        => Succeeded | Failed | Cancelled ! P8, P9, P10, P11, P18;
-        Negative        + Bounced       => Succeeded | Reversed | Failed | Cancelled ! P5, P8, P9, P10, P11, P12;
+        Negative        + Repaid        => Succeeded | Failed | Cancelled ! P8, P9, P10, P11, P18
+                                         ? Waive;
+        Negative        + Bounced       => Succeeded | Reversed | Failed | Cancelled ! P5, P8, P9, P10, P11, P12
+                                         ? Waive;
         Succeeded       + Repaid        => Succeeded ! P9, P10, P11, P12, P18;
         Succeeded       + Bounced       => Succeeded | Reversed ! P5, P11, P12;
         Reversed        + Repaid        => Reversed ! P18;
@@ -115,6 +120,9 @@ pub struct Back {
     /// How many payouts were begun: each is an operation of its own.
     #[serde(default)]
     pub payouts: u32,
+    /// What the customer was let off with it: due again should it be called off.
+    #[serde(default, skip_serializing_if = "Relief::is_empty")]
+    pub relief: Relief,
     /// Minor units of it that had been earned and were un-earned for it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unearned_minor: i64,
@@ -220,6 +228,8 @@ data! {
         /** Minor units, positive. */ amount_minor: i64,
         /** The account it comes from. */ source: Source,
         /** The person who gave it up without a second one, where somebody did. */ alone: Option<Actor>,
+        /** What the customer was let off with it. */
+        #[serde(default, skip_serializing_if = "Relief::is_empty")] relief: Relief,
     }
 
     /// Books a refund that was made without the library, in the provider's console.
@@ -441,15 +451,35 @@ fn said(what: &'static str, text: &str, most: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The account that an amount comes from, and how much of it is not earned any more once it is given back.
-fn origin<R: Row<M = M>>(amount_minor: i64, cx: &Cx<'_, R>) -> (Source, i64) {
+/// The account that an amount comes from, what the customer is let off with it, and how much of it is not earned any
+/// more.
+fn origin<R: Row<M = M>>(amount_minor: i64, cx: &Cx<'_, R>) -> (Source, Relief, i64) {
+    let books = cx.books();
     // Money that nobody wants goes back first: it has no other use.
-    if cx.books().suspense() >= amount_minor {
-        return (Source::Suspense, 0);
+    if books.suspense() >= amount_minor {
+        return (Source::Suspense, Relief::default(), 0);
     }
-    // What is given back of earned money is not earned any more.
-    let short = amount_minor.saturating_sub(cx.books().owed().max(0)).max(0);
-    (Source::Cust, short.min(cx.books().earned()).max(0))
+    match cx.life() {
+        // What goes back lowers the price, but for what was paid too much anyway; what carries the price un-earns it.
+        Life::Placed | Life::Cancelling | Life::Completed | Life::Closed => {
+            let over = books.kept().saturating_sub(cx.due_minor()).max(0);
+            let price = amount_minor.saturating_sub(over).max(0);
+            (Source::Cust, cx.obligation().lowered(cx.order(), price, None), 0)
+        }
+        // Of an order that has ended nothing is due: what is given back of earned money is not earned any more.
+        Life::Ended => {
+            let short = amount_minor.saturating_sub(books.owed().max(0)).max(0);
+            (Source::Cust, Relief::default(), short.min(books.earned()).max(0))
+        }
+    }
+}
+fn let_off<R: Row<M = M>>(relief: &Relief, reason: &str, cx: &mut Cx<'_, R>)
+where
+    Waive: AskedBy<R>,
+{
+    if !relief.is_empty() {
+        cx.ask(Waive { relief: relief.clone(), reason: reason.to_owned() });
+    }
 }
 
 impl Decide<Request> for New {
@@ -477,7 +507,8 @@ impl Decide<Request> for New {
                 format!("{} asked, {refundable} refundable on {}", c.amount_minor, c.channel),
             );
         }
-        let (source, unearned_minor) = origin(c.amount_minor, cx);
+        let (source, relief, unearned_minor) = origin(c.amount_minor, cx);
+        let_off(&relief, &c.reason, cx);
         let back = Back {
             attempt: c.attempt,
             channel: c.channel.clone(),
@@ -485,6 +516,7 @@ impl Decide<Request> for New {
             amount_minor: c.amount_minor,
             source,
             payouts: 0,
+            relief,
             unearned_minor,
             alone: Some(cx.by().clone()),
             way: None,
@@ -507,12 +539,17 @@ impl On<Begin> for New {
             amount_minor: s.amount_minor,
             source: s.source,
             payouts: 0,
+            relief: s.relief.clone(),
             unearned_minor: 0,
             alone: s.alone.clone(),
             way: None,
             word: None,
         };
-        send(back, cx)
+        // What a person asked for counts against what people may give alone, as their other refunds do.
+        let before = conceded(cx.siblings());
+        let limit = cx.policy().approval_over_minor;
+        let alone = s.alone.is_none() || approval::alone(limit, before, s.amount_minor);
+        send_or_wait(back, alone, cx)
     }
 }
 impl On<Record> for New {
@@ -520,7 +557,8 @@ impl On<Record> for New {
         let same = s.amount.currency() == cx.order().total().currency();
         let gone = if same { s.amount.minor().max(0) } else { 0 };
         let amount_minor = gone.min(cx.books().refundable(&s.channel));
-        let (source, unearned_minor) = origin(amount_minor, cx);
+        let (source, relief, unearned_minor) = origin(amount_minor, cx);
+        let_off(&relief, "given back without the library", cx);
         cx.post(P8 { amount_minor: unearned_minor });
         cx.post(P9 { channel: s.channel.clone(), source, amount_minor });
         cx.post(P10 { channel: s.channel.clone(), amount_minor });
@@ -538,6 +576,7 @@ impl On<Record> for New {
             amount_minor,
             source,
             payouts: 0,
+            relief,
             unearned_minor,
             alone: None,
             way: None,
@@ -573,8 +612,12 @@ fn call_off<R: Row<M = M>>(back: &Back, cx: &mut Cx<'_, R>)
 where
     P7: PostedBy<R>,
     P11: PostedBy<R>,
+    Unwaive: AskedBy<R>,
 {
     release(back, cx);
+    if !back.relief.is_empty() {
+        cx.ask(Unwaive { relief: back.relief.clone() });
+    }
     cx.post(P7 { amount_minor: back.unearned_minor });
 }
 
@@ -890,9 +933,11 @@ fn revive<R: Row<M = M>>(negative: &Negative, cx: &mut Cx<'_, R>)
 where
     P8: PostedBy<R>,
     P9: PostedBy<R>,
+    Waive: AskedBy<R>,
 {
     let back = negative.back();
     if matches!(negative, Negative::Cancelled(_)) {
+        let_off(&back.relief, "paid back after it was called off", cx);
         cx.post(P8 { amount_minor: back.unearned_minor });
     }
     cx.post(P9 { channel: back.channel.clone(), source: back.source, amount_minor: back.amount_minor });

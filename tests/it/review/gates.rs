@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use consign::id::{Actor, Key};
 use consign::machine::Call;
 use consign::order::{Draft, Order};
-use consign::pipeline::lifecycle::{Amend, Amended, TurnedDown, Unfillable, Waived, lifecycle};
+use consign::pipeline::lifecycle::{Amend, Amended, TurnedDown, Unfillable, Unwaived, Waived, lifecycle};
 use consign::pipeline::{Physical, Pipeline, giving, pipeline};
 use consign::stage::dispatch::{self as parcels, CannotFill, InStock, NeedsCapture, parcel};
 use consign::stage::payment::{CaptureAsked, MoneyBack, attempt};
-use consign::stage::proof::{Delivered, GivenFor, OweBack, Waive};
+use consign::stage::proof::{Delivered, OweBack, Reprice, Unwaive, Waive};
 use consign::stage::refund::{Begin, refund};
 use consign::stage::review::{self as stage, TierPolicy, TurnDown, case};
 use proptest::prelude::*;
@@ -94,8 +94,12 @@ fn with_a_nag(p: Physical, told: bool) -> Pipeline {
         })
         .route::<Amended, parcel::M, parcels::Replan>(|_, view| parcels::replanned(view))
         .route::<Waive, lifecycle::M, Waived>(|ask, _| {
-            vec![(Key(1), Waived { amount_minor: ask.amount_minor })]
+            vec![(Key(1), Waived { relief: ask.relief.clone(), reason: ask.reason.clone() })]
         })
+        .route::<Unwaive, lifecycle::M, Unwaived>(|ask, _| {
+            vec![(Key(1), Unwaived { relief: ask.relief.clone() })]
+        })
+        .route::<Reprice, parcel::M, parcels::Repriced>(|_, view| parcels::repriced(view))
         .route::<nag::Nag, attempt::M, CaptureAsked>(|_, view| {
             view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
         })
@@ -112,7 +116,6 @@ fn with_a_nag(p: Physical, told: bool) -> Pipeline {
             vec![(Key(1), Unfillable { reason: ask.why.clone() })]
         })
         .spare::<Delivered>()
-        .without::<GivenFor>()
         .build()
         .unwrap()
 }

@@ -219,6 +219,7 @@ fn asked() -> Vec<Case> {
             "
             aftersales.rma 1: New + AskReturn -> Approved
             order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             refund 1: New + Begin -> Sending
             posts P8 1818
             posts P9 card cust 1818
@@ -240,6 +241,7 @@ fn asked() -> Vec<Case> {
             "
             aftersales.rma 1: New + AskClaim -> Settling
             order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             refund 1: New + Begin -> Sending
             posts P8 2273
             posts P9 card cust 2273
@@ -257,6 +259,7 @@ fn asked() -> Vec<Case> {
             |s| s.asks_as(&carla(), ask_claim(1, units(1, 1), Reason::Damaged, Resolution::Refund)),
             "
             aftersales.rma 1: New + AskClaim -> Settled
+            order.life 1: Completed + Waived -> Completed
         ",
         ),
         case(
@@ -281,6 +284,7 @@ fn asked() -> Vec<Case> {
             "
             aftersales.rma 1: Requested + Approve -> Settling
             order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             refund 1: New + Begin -> Sending
             posts P8 700
             posts P9 card cust 700
@@ -313,6 +317,7 @@ fn asked() -> Vec<Case> {
             |s| s.asks(approve(1)),
             "
             aftersales.rma 1: Requested + Approve -> Settled
+            order.life 1: Completed + Waived -> Completed
         ",
         ),
         case(
@@ -464,6 +469,7 @@ fn on_the_way() -> Vec<Case> {
         "
             aftersales.rma 1: {from} + LostOnWay -> Settling
             order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             refund 1: New + Begin -> Sending
             posts P8 1818
             posts P9 card cust 1818
@@ -509,8 +515,9 @@ fn decided() -> Vec<Case> {
             |s| s.asks(inspect(1, &[(0, 1, Verdict::Restock)])),
             "
             aftersales.rma 1: Received + Inspect -> Settling
-            order.life 1: Placed + Surcharged -> Placed
+            order.life 1: Placed + Waived -> Placed
             dispatch.parcel 3: New + Resend -> Reserving
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             dispatch.parcel 2: ReadyToHandOver + GatesShut -> Reserved
             posts P8 3000
             wants Restock 1 #0 units=1xfrom-north
@@ -534,6 +541,7 @@ fn decided() -> Vec<Case> {
             "
             aftersales.rma 1: Received + Inspect -> Settling
             order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             refund 1: New + Begin -> Sending
             posts P8 1818
             posts P9 card cust 1818
@@ -576,6 +584,7 @@ fn decided() -> Vec<Case> {
             |s| s.asks(inspect(1, &[(0, 2, Verdict::Restock)])),
             "
             aftersales.rma 1: Received + Inspect -> Settled
+            order.life 1: Completed + Waived -> Completed
             wants Restock 1 #0 units=2xcup
         ",
         ),
@@ -604,6 +613,7 @@ fn decided() -> Vec<Case> {
             "
             aftersales.rma 1: Inspected + Conclude -> Settling
             order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             refund 1: New + Begin -> Sending
             posts P8 909
             posts P9 card cust 909
@@ -626,6 +636,7 @@ fn decided() -> Vec<Case> {
             "
             aftersales.rma 1: LostInTransit + Conclude -> Settling
             order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             refund 1: New + Begin -> Sending
             posts P8 1818
             posts P9 card cust 1818
@@ -647,13 +658,14 @@ fn decided() -> Vec<Case> {
             "
             aftersales.rma 1: Received + Inspect -> Settling
             order.life 1: Completed + Waived -> Completed
-            refund 1: New + Begin -> Sending
             dispatch.parcel 2: New + Resend -> Reserving
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
+            refund 1: New + Begin -> Sending
             posts P8 1818
             posts P9 card cust 818
             wants Restock 1 #0 units=2xcup
-            wants SendBack 1 #0 amount=8.18 EUR attempt=1 channel=card reference=r1
             wants Reserve 2 #1 asked=1 units=2xmug
+            wants SendBack 1 #0 amount=8.18 EUR attempt=1 channel=card reference=r1
         ",
         ),
         case(
@@ -662,8 +674,9 @@ fn decided() -> Vec<Case> {
             |s| s.asks(inspect(1, &[(0, 2, Verdict::Restock)])),
             "
             aftersales.rma 1: Received + Inspect -> Settling
-            order.life 1: Completed + Surcharged -> Completed
+            order.life 1: Completed + Waived -> Completed
             dispatch.parcel 2: New + Resend -> Reserving
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             posts P8 1818
             wants Restock 1 #0 units=2xcup
             wants Reserve 2 #1 asked=1 units=2xmug

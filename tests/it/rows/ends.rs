@@ -77,7 +77,7 @@ fn stock(ask: &AskStock) -> StockSeen {
 }
 
 /// What people and carriers do, where it is their turn.
-fn turn(shop: &Shop) -> Option<Turn> {
+pub(super) fn turn(shop: &Shop) -> Option<Turn> {
     use Turn::{Asks, Says};
     for (place, key, state) in shop.pipeline.instances(&shop.order) {
         let key = key.0;
@@ -117,7 +117,8 @@ fn turn(shop: &Shop) -> Option<Turn> {
     None
 }
 
-enum Turn {
+/// Whose turn it is, and with what.
+pub(super) enum Turn {
     Asks(Call),
     Says(Call),
 }
@@ -141,7 +142,7 @@ fn settle(shop: &Shop) -> Option<Call> {
     let owed = if books.suspense() > 0 { books.suspense() } else { books.owed() };
     let gone = ["Cancelling", "Cancelled", "Rejected", "Expired"].contains(&shop.life());
     let ended = ["Lost", "ReturnedToSender", "Failed", "Reversed", "Cancelled"];
-    let failed = instances.iter().any(|(_, _, s)| ended.contains(s));
+    let failed = instances.iter().any(|(_, _, s)| ended.contains(s)) || books.kept() > shop.order.due_minor();
     let planned = instances.iter().any(|i| i.2 == "Planned");
     let over = ["Completed", "Terminated", "ActivationFailed"];
     let served = instances.iter().any(|i| i.0 == "activation.service" && over.contains(&i.2))
@@ -199,7 +200,7 @@ pub(super) fn one_turn(shop: &mut Shop, n: u32) -> bool {
 }
 
 /// The lease on the case, where somebody holds it.
-fn claimed(shop: &Shop) -> Option<Lease> {
+pub(super) fn claimed(shop: &Shop) -> Option<Lease> {
     if let case::State::Claimed(s) = shop.pipeline.state::<case::M>(&shop.order, 1)? {
         return Some(s.lease.clone());
     }

@@ -492,7 +492,7 @@ fn a_parcel_lost_beside_a_delivered_one_is_refunded_and_the_order_completed() {
     s.hears(dispatch::mislaid(2));
     s.release_holds();
     assert_eq!((s.life(), s.balances().as_str()), ("Placed", "psp:card 5000, cust -2000, earned -3000"));
-    s.asks(back::request(1, 2000));
+    s.asks(super::owed::call_off(2));
     s.done("SendBack", back::repaid(2000));
     assert_eq!((s.life(), s.balances().as_str()), ("Completed", "psp:card 3000, earned -3000"));
     s.hears(dispatch::delivered(2));

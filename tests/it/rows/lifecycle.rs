@@ -140,7 +140,6 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.due("order.life", 1, "PaymentDue"),
             "
             order.life 1: Placed + PaymentDue -> Placed
-            holds underpaid
         ",
         ),
         case(
@@ -183,7 +182,6 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.due("order.life", 1, "PaymentDue"),
             "
             order.life 1: Placed + PaymentDue -> Placed
-            holds underpaid
         ",
         ),
         case(

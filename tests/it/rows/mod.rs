@@ -13,6 +13,8 @@ mod journeys;
 pub(crate) mod lifecycle;
 mod money;
 mod once;
+pub(crate) mod owed;
+mod owed_random;
 pub(crate) mod parcels;
 pub(crate) mod payment;
 pub(crate) mod refund;
@@ -85,6 +87,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(activation::cases());
     all.extend(aftersales::cases());
     all.extend(follow::cases());
+    all.extend(owed::cases());
     all
 }
 

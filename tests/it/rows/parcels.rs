@@ -131,7 +131,7 @@ pub(crate) mod again {
             .beside(table::M::with(()))
             .usual_routes()
             .route::<Again, parcel::M, Resend>(|_, view| {
-                let load = vec![Item { sku: "tea".into(), quantity: 1, line: None }];
+                let load = vec![Item { sku: "tea".into(), quantity: 1, line: None, again: false }];
                 vec![(consign::stage::dispatch::next_key(view), Resend { load, share_minor: 0 })]
             })
             .build()

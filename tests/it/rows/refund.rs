@@ -115,7 +115,6 @@ fn short_balance() -> Shop {
 
 const SENT: &[&str] = &["Sending", "Unknown", "Pending"];
 const OPEN: &[&str] = &["Sending", "Unknown", "Pending", "RequiresAction"];
-const NEGATIVE: &[&str] = &["Failed", "Cancelled"];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut all = vec![
@@ -125,6 +124,7 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.asks(request(1, 1000)),
             "
             refund 1: New + Request -> Sending
+            order.life 1: Placed + Waived -> Placed
             posts P9 card cust 1000
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
         ",
@@ -135,6 +135,7 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.asks(request(1, 1000)),
             "
             refund 1: New + Request -> ApprovalPending
+            order.life 1: Placed + Waived -> Placed
             posts P9 card cust 1000
         ",
         ),
@@ -144,8 +145,10 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.asks(request(1, 1000)),
             "
             refund 1: New + Request -> Sending
-            posts P8 1000
+            order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             posts P9 card cust 1000
+            posts P8 1000
             wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
         ",
         ),
@@ -193,6 +196,7 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.asks(refund::M::command(1, CancelRefund)),
             "
             refund 1: ApprovalPending + CancelRefund -> Cancelled
+            order.life 1: Placed + Unwaived -> Placed
             posts P11 card cust 1000
         ",
         ),
@@ -206,6 +210,8 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.asks(refund::M::command(1, CancelRefund)),
             "
             refund 1: ApprovalPending + CancelRefund -> Cancelled
+            order.life 1: Completed + Unwaived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             posts P11 card cust 1000
             posts P7 1000
         ",
@@ -216,6 +222,7 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.due("refund", 1, "ApprovalDue"),
             "
             refund 1: ApprovalPending + ApprovalDue -> Cancelled
+            order.life 1: Placed + Unwaived -> Placed
             posts P11 card cust 1000
         ",
         ),
@@ -229,6 +236,7 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.due("refund", 1, "ApprovalDue"),
             "
             refund 1: ApprovalPending + ApprovalDue -> Cancelled
+            order.life 1: Cancelling + Unwaived -> Cancelling
             posts P11 card cust 1000
             holds refund_lapsed
         ",
@@ -339,6 +347,7 @@ pub(super) fn cases() -> Vec<Case> {
             |s| s.asks(refund::M::command(1, CancelRefund)),
             "
             refund 1: Pending + CancelRefund -> Cancelled
+            order.life 1: Placed + Unwaived -> Placed
             posts P11 card cust 1000
         ",
         ),
@@ -530,22 +539,6 @@ pub(super) fn cases() -> Vec<Case> {
         ",
     ));
     all.extend(each(
-        "a refund that was given up comes back in part",
-        reach,
-        NEGATIVE,
-        |s| {
-            s.hears(says(bounced(400)));
-        },
-        "
-            refund 1: {from} + Bounced -> Succeeded
-            posts P9 card cust 1000
-            posts P10 card 1000
-            posts P12 card 400
-            posts P11 card cust 400
-            holds refund_bounced
-        ",
-    ));
-    all.extend(each(
         "a person saw that a refund was paid back",
         reach,
         OPEN,
@@ -567,18 +560,31 @@ pub(super) fn cases() -> Vec<Case> {
             wants SendBack 1 #1 amount=10.00 EUR attempt=1 channel=card payout=1 reference=r1 way=account-7
         ",
     ));
-    all.extend(each(
-        "paid back after all",
-        reach,
-        NEGATIVE,
-        |s| {
+    // What failed is still owed; what was called off is let off anew.
+    for (state, more) in [("Failed", ""), ("Cancelled", "order.life 1: Placed + Waived -> Placed\n")] {
+        let told = format!(
+            "refund 1: {state} + Repaid -> Succeeded
+            {more}posts P9 card cust 1000
+            posts P10 card 1000"
+        );
+        let name = format!("paid back after all ({state})");
+        let then = |s: &mut Shop| {
             s.hears(says(repaid(1000)));
-        },
-        "
-            refund 1: {from} + Repaid -> Succeeded
-            posts P9 card cust 1000
+        };
+        all.push(case(name, move || reach(state), then, &told));
+        let told = format!(
+            "refund 1: {state} + Bounced -> Succeeded
+            {more}posts P9 card cust 1000
             posts P10 card 1000
-        ",
-    ));
+            posts P12 card 400
+            posts P11 card cust 400
+            holds refund_bounced"
+        );
+        let name = format!("a refund that was given up comes back in part ({state})");
+        let then = |s: &mut Shop| {
+            s.hears(says(bounced(400)));
+        };
+        all.push(case(name, move || reach(state), then, &told));
+    }
     all
 }

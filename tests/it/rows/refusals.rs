@@ -14,8 +14,8 @@ use consign::stage::refund::{ApproveRefund, CancelRefund, Saw, ShortBalance, ref
 use consign::stage::review::{Escalate, Expedite, HandBack, Snooze, SupplyInfo, case};
 
 use super::{
-    activation, aftersales, amend, carriers, cases, dispatch, graphs, lifecycle as life, parcels, payment,
-    refund as back, review,
+    activation, aftersales, amend, carriers, cases, dispatch, graphs, lifecycle as life, owed, parcels,
+    payment, refund as back, review,
 };
 use crate::names_and_versions::ready;
 use crate::support::shop::{Shop, agent, carla, order_in};
@@ -48,6 +48,7 @@ pub(super) fn samples() -> Vec<Call> {
         case::M::command(1, Snooze { token: 1, for_ms: 60_000 }),
         case::M::command(1, Expedite),
         amend::amend_to(&[("shop", 4000)], &[("card", 4000)]),
+        owed::give(1_000),
         review::contribute("offer"),
         review::appeal(),
         review::second_look(false),
@@ -58,6 +59,7 @@ pub(super) fn samples() -> Vec<Call> {
         dispatch::hold("address"),
         dispatch::unhold("address"),
         dispatch::confirm_stop(1),
+        owed::call_off(1),
         carriers::intercept(),
         back::request(1, 1000),
         refund::M::command(1, ApproveRefund),

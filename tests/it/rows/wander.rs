@@ -22,10 +22,10 @@ use super::{dispatch, ends, payment, refund as back, refusals, review, warehouse
 use crate::support::shop::{Shop, agent, carla, order_in};
 
 /// Numbers from a seed: splitmix64.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub(super) fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,7 +33,7 @@ impl Dice {
         z ^= z >> 31;
         usize::try_from(z % u64::try_from(sides).unwrap()).unwrap()
     }
-    fn pick<T>(&mut self, mut of: Vec<T>) -> T {
+    pub(super) fn pick<T>(&mut self, mut of: Vec<T>) -> T {
         let at = self.roll(of.len());
         of.swap_remove(at)
     }
@@ -180,7 +180,7 @@ fn wander(seed: u64, steps: u64) -> Shop {
     s
 }
 
-fn seeds(few: u64, many: u64) -> u64 {
+pub(super) fn seeds(few: u64, many: u64) -> u64 {
     if std::env::var_os("CONSIGN_FULL").is_some_and(|v| v == "1") { many } else { few }
 }
 

@@ -167,12 +167,12 @@ fn looked() -> Vec<Case> {
             "
             dispatch.parcel 1: Allocating + StockSeen -> Reserving
             order.life 1: Placed + Waived -> Placed
-            refund 1: New + Begin -> Sending
             dispatch.parcel 2: New + Split -> Reserving
+            refund 1: New + Begin -> Sending
             posts P9 card cust 1000
             wants Reserve 1 #2 asked=2 units=1xtea warehouse=S
-            wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
             wants Reserve 2 #1 asked=1 units=1xtea+1xpot warehouse=N
+            wants SendBack 1 #0 amount=10.00 EUR attempt=1 channel=card reference=r1
         ",
         ),
         case(

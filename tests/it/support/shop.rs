@@ -333,6 +333,14 @@ impl Shop {
         } else {
             assert_eq!(fingerprint(&decision.progress), fingerprint(&self.order));
         }
+        // Nothing begins for an order that is on its way out, but for money that goes back or that the customer owes, and
+        // what ends a double.
+        if ["Cancelling", "Cancelled", "Rejected", "Expired"].contains(&self.life()) {
+            let begins =
+                |f: &&Fire| f.from == "New" && f.place != "refund" && !["Remove", "Start"].contains(&f.input);
+            let begun: Vec<_> = decision.fires.iter().filter(begins).collect();
+            assert!(begun.is_empty(), "begun for an order that leaves: {begun:?}");
+        }
         self.order = decision.progress;
         assert_eq!(self.books, self.order.books, "the books are the sum of the postings");
         let sum: i64 = self.order.books.balances().values().sum();
