@@ -237,8 +237,8 @@ pub struct World<'a> {
     pub proofs: &'a Proofs,
     /// The order's lifecycle.
     pub life: Life,
-    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came in
-    /// exchange for others.
+    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came
+    /// in exchange for others.
     pub due_minor: i64,
     /// What the customer was let off, line by line, and what came on top.
     pub obligation: &'a Obligation,
@@ -518,8 +518,8 @@ impl<'a, R: Row> Cx<'a, R> {
         self.view.world.life
     }
 
-    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came in
-    /// exchange for others.
+    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came
+    /// in exchange for others.
     #[must_use]
     pub fn due_minor(&self) -> i64 {
         self.view.world.due_minor

@@ -192,8 +192,8 @@ impl Order {
     /// The goods by group, in order of first appearance; lines without a group are one parcel.
     ///
     /// A parcel's share is what it carries of the total: its lines, the charges that name them, those of its group, its
-    /// part of the charges without one, and its [`carriage`](Self::carriage), by largest remainder. That part follows what the parcel
-    /// carries on its own, or is equal where this is negative for some parcel or zero for all. A
+    /// part of the charges without one, and its [`carriage`](Self::carriage), by largest remainder. That part follows
+    /// what the parcel carries on its own, or is equal where this is negative for some parcel or zero for all. A
     /// charge whose group no line has counts as one without. If some share came out negative, the
     /// whole total is split by the lines alone, or equally where they cost nothing. Thus no share
     /// is negative, and all of them with [`services_minor`](Self::services_minor) are the total.

@@ -29,8 +29,8 @@ crate::machine! {
         command Place, Amend, Cancel, RequestReturn, Refund;
         outcome RefundedOutside;
         timer   PaymentDue, Watch, WindowDue;
-        signal  TurnedDown, Unfillable, Waived, Unwaived, Trimmed, Cleared (on granted Clear), Done (on granted Finished),
-                Failed (on granted Unserved);
+        signal  TurnedDown, Unfillable, Waived, Unwaived, Trimmed, Cleared (on granted Clear),
+                Done (on granted Finished), Failed (on granted Unserved);
     }
     states {
         Placed: wait(PaymentDue),
@@ -217,7 +217,11 @@ data! {
         /** Why, for people. */ reason: String,
     }
     /// The customer was let off a part of the price.
-    Waived { /** Which. */ relief: Relief, /** Why. */ reason: String }
+    Waived {
+        /** Which. */ relief: Relief,
+        /** Whether what was paid for it is to go back. */ goes_back: bool,
+        /** Why. */ reason: String,
+    }
     /// What the customer was let off is due again.
     Unwaived { /** Which. */ relief: Relief }
 }
@@ -567,7 +571,7 @@ impl On<Waived> for Lasting {
         cx.ask(Reprice);
         // Of what was paid for it, as much goes back as is not due any more: what went back already is counted.
         let amount_minor = cx.books().kept().saturating_sub(due).min(s.relief.net_minor());
-        if amount_minor > 0 {
+        if s.goes_back && amount_minor > 0 {
             cx.ask(OweBack { amount_minor, reason: s.reason.clone(), asked: None });
         }
         self.owing(obligation)

@@ -412,8 +412,8 @@ impl Progress {
         self.life
     }
 
-    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came in
-    /// exchange for others.
+    /// What the order costs, in minor units: its total, less what the customer was let off, and more where goods came
+    /// in exchange for others.
     #[must_use]
     pub fn due_minor(&self) -> i64 {
         self.order.total().minor().saturating_sub(self.obligation.waived_minor())

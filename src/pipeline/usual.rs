@@ -50,7 +50,8 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
         }
         if self.inner.asked("Waive") {
             self = self.route::<Waive, lifecycle::M, Waived>(|ask, _| {
-                vec![(Key(1), Waived { relief: ask.relief.clone(), reason: ask.reason.clone() })]
+                let (relief, reason) = (ask.relief.clone(), ask.reason.clone());
+                vec![(Key(1), Waived { relief, goes_back: ask.goes_back, reason })]
             });
         }
         if self.inner.asked("Unwaive") {

@@ -359,7 +359,7 @@ where
         let credit =
             Credit { line, quantity, unsent: quantity, worth_minor, given_minor, ..Credit::default() };
         let relief = Relief { credits: vec![credit], extras: Vec::new() };
-        cx.ask(Waive { relief, reason: format!("service {}: {reason}", cx.key()) });
+        cx.ask(Waive { relief, goes_back: true, reason: format!("service {}: {reason}", cx.key()) });
     }
 }
 fn failed<R: Goto<ActivationFailed> + Row<M = M>>(run: &Run, reason: &str, cx: &mut Cx<'_, R>) -> Next<R>

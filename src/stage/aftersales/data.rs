@@ -43,8 +43,8 @@ pub enum Kind {
 /// Some units of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Units {
-    /// The line, as a place in [`Order::lines`](crate::order::Order::lines), counted from 0; goods that came in exchange
-    /// are numbered from [`EXCHANGED`](crate::order::EXCHANGED) on, in the order in which they were sent.
+    /// The line, as a place in [`Order::lines`](crate::order::Order::lines), counted from 0; goods that came in
+    /// exchange are numbered from [`EXCHANGED`](crate::order::EXCHANGED) on, in the order in which they were sent.
     pub line: u32,
     /// How many, at least 1.
     pub quantity: u32,

@@ -365,7 +365,7 @@ where
     let price_minor = relief.extras.iter().fold(0, |n: i64, e| n.saturating_add(e.price_minor));
     if !relief.is_empty() {
         let reason = format!("{} {:?} {:?}", rma::GRAPH.name, rma.kind, rma.reason);
-        cx.ask(Waive { relief, reason });
+        cx.ask(Waive { relief, goes_back: true, reason });
     }
     match &rma.resolution {
         Resolution::Exchange { units, .. } if sends => {

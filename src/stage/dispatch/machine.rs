@@ -524,7 +524,7 @@ where
     Waive: AskedBy<R>,
 {
     // Even of what costs nothing: the carriage that it carried is carried by others now.
-    cx.ask(Waive { relief: unsent(load, cx), reason: why });
+    cx.ask(Waive { relief: unsent(load, cx), goes_back: true, reason: why });
 }
 fn short<R>(trip: &Trip, why: String, cx: &mut Cx<'_, R>) -> Next<R>
 where
@@ -1280,7 +1280,7 @@ impl Decide<CallOff> for Gone {
         }
         let relief = unsent(&was.load, cx);
         let trip = Trip { relieved: Some(relief.clone()), ..was.clone() };
-        cx.ask(Waive { relief, reason: "not sent again".to_owned() });
+        cx.ask(Waive { relief, goes_back: true, reason: "not sent again".to_owned() });
         Ok(match self {
             Gone::Lost(_) => to(Lost { trip }),
             Gone::ReturnedToSender(_) => to(ReturnedToSender { trip }),
@@ -1426,7 +1426,7 @@ impl On<DeliveredTo> for Lost {
                 trip.earned = true;
                 let extras = besides(&mut trip, cx);
                 let reason = format!("parcel {} arrived after all", cx.key());
-                cx.ask(Waive { relief: Relief { extras, ..Relief::default() }, reason });
+                cx.ask(Waive { relief: Relief { extras, ..Relief::default() }, goes_back: false, reason });
             }
             None => arrived_late(&mut trip, cx),
         }
@@ -1550,7 +1550,7 @@ where
         OnLoss::Refund if more => {
             let relief = unsent(&trip.load, cx);
             trip.relieved = Some(relief.clone());
-            cx.ask(Waive { relief, reason: why });
+            cx.ask(Waive { relief, goes_back: true, reason: why });
         }
         OnLoss::Refund => cx.ask(CannotFill { parcel: me, why }),
         OnLoss::Resend => {

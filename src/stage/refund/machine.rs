@@ -478,7 +478,7 @@ where
     Waive: AskedBy<R>,
 {
     if !relief.is_empty() {
-        cx.ask(Waive { relief: relief.clone(), reason: reason.to_owned() });
+        cx.ask(Waive { relief: relief.clone(), goes_back: false, reason: reason.to_owned() });
     }
 }
 

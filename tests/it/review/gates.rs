@@ -94,7 +94,8 @@ fn with_a_nag(p: Physical, told: bool) -> Pipeline {
         })
         .route::<Amended, parcel::M, parcels::Replan>(|_, view| parcels::replanned(view))
         .route::<Waive, lifecycle::M, Waived>(|ask, _| {
-            vec![(Key(1), Waived { relief: ask.relief.clone(), reason: ask.reason.clone() })]
+            let (relief, reason) = (ask.relief.clone(), ask.reason.clone());
+            vec![(Key(1), Waived { relief, goes_back: ask.goes_back, reason })]
         })
         .route::<Unwaive, lifecycle::M, Unwaived>(|ask, _| {
             vec![(Key(1), Unwaived { relief: ask.relief.clone() })]

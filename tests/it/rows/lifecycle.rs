@@ -414,9 +414,11 @@ pub(super) fn cases() -> Vec<Case> {
         "
             order.life 1: {from} + RefundedOutside -> {from}
             refund 1: New + Record -> Succeeded
-            posts P8 700
+            order.life 1: {from} + Waived -> {from}
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             posts P9 card cust 700
             posts P10 card 700
+            posts P8 700
             holds refund_outside
         ",
     ));

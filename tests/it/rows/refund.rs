@@ -369,9 +369,11 @@ pub(super) fn cases() -> Vec<Case> {
             "
             order.life 1: Completed + RefundedOutside -> Completed
             refund 1: New + Record -> Succeeded
-            posts P8 1000
+            order.life 1: Completed + Waived -> Completed
+            dispatch.parcel 1: Delivered + Repriced -> Delivered
             posts P9 card cust 1000
             posts P10 card 1000
+            posts P8 1000
             holds refund_outside
         ",
         ),
