@@ -240,7 +240,7 @@ impl Obligation {
     #[must_use]
     pub fn credit(&self, line: u32) -> Credit {
         let known = self.credits.iter().find(|c| c.line == line);
-        known.cloned().unwrap_or(Credit { line, ..Credit::default() })
+        known.cloned().unwrap_or_else(|| Credit { line, ..Credit::default() })
     }
 
     /// Minor units of the price that are not due any more; below zero, that are due on top of it.

@@ -477,7 +477,7 @@ fn try_seed(seed: u64) -> Result<(&'static str, u32), String> {
 fn whatever_came_before_what_is_owed_what_is_kept_and_what_may_leave_agree() {
     let mut ends_seen: BTreeMap<&'static str, u32> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for seed in 0..seeds(250, 10_000) {
+    for seed in 0..seeds(400, 10_000) {
         match std::panic::catch_unwind(|| try_seed(seed)) {
             Ok(Ok((life, _))) => *ends_seen.entry(life).or_default() += 1,
             Ok(Err(why)) => wrong.push(why),
@@ -487,6 +487,6 @@ fn whatever_came_before_what_is_owed_what_is_kept_and_what_may_leave_agree() {
     let (n, first) = (wrong.len(), wrong.iter().take(4).cloned().collect::<Vec<_>>().join("\n"));
     assert!(wrong.is_empty(), "{first}\n{n} of the seeds; ends {ends_seen:?}");
     for end in ["Closed", "Cancelled"] {
-        assert!(ends_seen.get(end).is_some_and(|n| *n > 20), "too few came to {end}: {ends_seen:?}");
+        assert!(ends_seen.get(end).is_some_and(|n| *n > 10), "too few came to {end}: {ends_seen:?}");
     }
 }
