@@ -82,6 +82,7 @@ pub(crate) fn pipeline() -> Result<Pipeline, String> {
             watch_ms: NEVER_MS,
             window_ms: NEVER_MS,
             customer_cancels_approved: false,
+            ..LifePolicy::default()
         },
         payment: PaymentPolicy {
             free_is_funded: false,

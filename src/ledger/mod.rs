@@ -25,6 +25,8 @@
 //! | P17 | processing fee | fee | psp |
 //! | P18 | money that left without an operation of ours | suspense | psp |
 //! | P19 | what a provider takes for a service that nobody ordered | loss | psp |
+//! | P20 | money that left unexplained, explained by people | cust or loss | suspense |
+//! | P21 | what the customer is owed, settled without a refund | cust | loss |
 
 mod account;
 mod books;
@@ -35,6 +37,6 @@ mod tests;
 pub use account::{Account, Source};
 pub use books::{Books, Breach, Broken};
 pub use posting::{
-    Code, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18, P19, Post,
-    Posting, PostingError,
+    Code, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18, P19, P20, P21,
+    Post, Posting, PostingError,
 };

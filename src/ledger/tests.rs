@@ -66,6 +66,9 @@ const TABLE: &[(Code, Source, &str, &str)] = &[
     (Code::P17, Source::Cust, "fee", "psp:card"),
     (Code::P18, Source::Cust, "suspense", "psp:card"),
     (Code::P19, Source::Cust, "loss", "psp:card"),
+    (Code::P20, Source::Cust, "cust", "suspense"),
+    (Code::P20, Source::Loss, "loss", "suspense"),
+    (Code::P21, Source::Cust, "cust", "loss"),
 ];
 
 const SOURCES: [Source; 4] = [Source::Cust, Source::Suspense, Source::Fee, Source::Loss];
@@ -353,7 +356,8 @@ proptest! {
                     Code::P4 | Code::P9 | Code::P18 => -p.amount_minor,
                     Code::P13 if p.source == Source::Cust => -p.amount_minor,
                     Code::P1 | Code::P2 | Code::P6 | Code::P7 | Code::P8 | Code::P10 | Code::P12
-                    | Code::P13 | Code::P15 | Code::P16 | Code::P17 | Code::P19 => 0,
+                    | Code::P13 | Code::P15 | Code::P16 | Code::P17 | Code::P19 | Code::P20
+                    | Code::P21 => 0,
                 })
                 .sum();
             prop_assert_eq!(b.refundable(&channel), free.max(0));
@@ -365,8 +369,8 @@ proptest! {
         all in prop::collection::vec(posting(), 0..60)
     ) {
         let b = books(&all);
-        let written_off: i64 =
-            all.iter().filter(|p| p.code == Code::P16).map(|p| p.amount_minor).sum();
+        let sum = |code| all.iter().filter(|p| p.code == code).map(|p| p.amount_minor).sum::<i64>();
+        let written_off = sum(Code::P16) - sum(Code::P21);
         prop_assert_eq!(b.owed(), b.kept() - b.earned() + written_off);
     }
 }

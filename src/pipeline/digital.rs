@@ -3,6 +3,7 @@
 use super::build::{BuildFaults, Pipeline, pipeline};
 use super::lifecycle::LifePolicy;
 use crate::stage::activation::{ActivationPolicy, service};
+use crate::stage::correction::{CorrectionPolicy, correction};
 use crate::stage::payment::{PaymentPolicy, attempt};
 use crate::stage::refund::{RefundPolicy, refund};
 use crate::stage::review::{ReviewPolicy, case};
@@ -33,6 +34,7 @@ pub fn digital(p: Digital) -> Result<Pipeline, BuildFaults> {
         .then(case::M::with(p.review))
         .then(service::M::with(p.activation))
         .beside(refund::M::with(p.refund))
+        .beside(correction::M::with(CorrectionPolicy::default()))
         .usual_routes()
         .build()
 }

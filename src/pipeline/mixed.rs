@@ -5,6 +5,7 @@ use super::build::{BuildFaults, Pipeline, pipeline};
 use super::lifecycle::LifePolicy;
 use crate::stage::activation::{ActivationPolicy, service};
 use crate::stage::aftersales::{AftersalesPolicy, rma};
+use crate::stage::correction::{CorrectionPolicy, correction};
 use crate::stage::dispatch::{DispatchPolicy, parcel};
 use crate::stage::payment::{PaymentPolicy, attempt};
 use crate::stage::refund::{RefundPolicy, refund};
@@ -43,6 +44,7 @@ pub fn mixed(p: Mixed) -> Result<Pipeline, BuildFaults> {
         .then(service::M::with(p.activation))
         .beside(refund::M::with(p.refund))
         .beside(rma::M::with(p.aftersales))
+        .beside(correction::M::with(CorrectionPolicy::default()))
         .usual_routes()
         .build()
 }

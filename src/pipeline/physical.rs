@@ -3,6 +3,7 @@
 use super::build::{BuildFaults, Pipeline, pipeline};
 use super::lifecycle::LifePolicy;
 use crate::stage::aftersales::{AftersalesPolicy, rma};
+use crate::stage::correction::{CorrectionPolicy, correction};
 use crate::stage::dispatch::{DispatchPolicy, parcel};
 use crate::stage::payment::{PaymentPolicy, attempt};
 use crate::stage::refund::{RefundPolicy, refund};
@@ -37,6 +38,7 @@ pub fn physical(p: Physical) -> Result<Pipeline, BuildFaults> {
         .then(parcel::M::with(p.dispatch))
         .beside(refund::M::with(p.refund))
         .beside(rma::M::with(p.aftersales))
+        .beside(correction::M::with(CorrectionPolicy::default()))
         .usual_routes()
         .build()
 }

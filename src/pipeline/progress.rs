@@ -400,6 +400,12 @@ impl Progress {
         }
     }
 
+    /// Whether the customer has more than she paid for, of an order that is over: goods that were lost, paid back, and
+    /// came after all, or a capture that was taken back after the delivery.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.life != Life::Placed && self.books.owed() < 0
+    }
+
     /// Whether a person must look at it before money or goods move on command. Reminders alone hold up nothing.
     #[must_use]
     pub fn is_held(&self) -> bool {

@@ -8,7 +8,8 @@ use crate::id::{Actor, Role};
 use crate::machine::{Class, Graph};
 use crate::order::Order;
 use crate::stage::{
-    activation::service, aftersales::rma, dispatch::parcel, payment::attempt, refund::refund, review::case,
+    activation::service, aftersales::rma, correction::correction, dispatch::parcel, payment::attempt,
+    refund::refund, review::case,
 };
 
 /// What the customer of an order may ask, by area. Everything else of the library's stages is the shop's.
@@ -27,8 +28,11 @@ const OWN: &[(&str, &[&str])] = &[("review", &["Claim", "Approve", "Reject", "Se
 
 /// What only a person of the shop may do, by area: no machine is a second pair of eyes, and none vouches for what it
 /// saw.
-const PEOPLE: &[(&str, &[&str])] =
-    &[("refund", &["ApproveRefund", "SettleRefund", "PayOut"]), ("aftersales", &["Approve", "Conclude"])];
+const PEOPLE: &[(&str, &[&str])] = &[
+    ("refund", &["ApproveRefund", "SettleRefund", "PayOut"]),
+    ("aftersales", &["Approve", "Conclude"]),
+    ("books", &["Propose", "Agree", "Withdraw"]),
+];
 
 /// Whether the command is one that the library's own table of this area declares, rather than a host's extension.
 fn ours(area: &str, command: &str) -> bool {
@@ -40,6 +44,7 @@ fn ours(area: &str, command: &str) -> bool {
         "activation" => &service::GRAPH,
         "aftersales" => &rma::GRAPH,
         "refund" => &refund::GRAPH,
+        "books" => &correction::GRAPH,
         _ => return false,
     };
     graph.inputs.iter().any(|i| i.class == Class::Command && i.name == command)

@@ -26,6 +26,9 @@ use crate::stage::refund::SendBack;
 /// The code of the hold that stands while the books break one of their invariants.
 const BOOKS: &str = "books";
 
+/// The code of the hold that stands while the customer of an order that is over has more than she paid for.
+const RECEIVABLE: &str = "receivable";
+
 /// Something that reaches an order.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -408,6 +411,8 @@ struct Draft {
     doubts: Vec<Doubt>,
     holds: Vec<Hold>,
     released: Vec<u32>,
+    /// Whether the customer owed something before the step, of an order that is over.
+    owed: bool,
     asks: VecDeque<Box<dyn AskValue>>,
     amended: bool,
     upgraded: bool,
@@ -431,6 +436,7 @@ impl Draft {
             doubts: p.doubts.clone(),
             holds: Vec::new(),
             released: Vec::new(),
+            owed: p.is_owed(),
             asks: VecDeque::new(),
             amended: false,
             upgraded: false,
@@ -705,6 +711,8 @@ impl Pipeline {
         let gated = |gates: Gates| match graph.area() {
             "payment" | "refund" => gates.money(),
             "dispatch" => gates.goods(),
+            // An entry that two people make settles what the hold is about.
+            "books" => false,
             _ => gates != Gates::Nothing,
         };
         if moves && p.holds.iter().any(|h| gated(h.gates)) {
@@ -1543,6 +1551,14 @@ impl Pipeline {
     ) -> Decision {
         if d.next.holds.iter().any(|h| h.code == BOOKS) && Self::breaches(&d.next).is_empty() {
             d.lift(|h| h.code == BOOKS);
+        }
+        let owed = d.next.is_owed();
+        if owed && !d.owed {
+            let detail = format!("the customer owes {}", d.next.books.owed().saturating_neg());
+            // It waits for a payment or an entry, and holds up neither.
+            d.raise(RECEIVABLE, detail, Gates::Nothing, None);
+        } else if !owed {
+            d.lift(|h| h.code == RECEIVABLE);
         }
         self.hold_back(&mut d);
         d.next.version = d.next.version.saturating_add(1);

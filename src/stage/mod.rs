@@ -5,6 +5,7 @@
 pub mod activation;
 pub mod aftersales;
 pub mod approval;
+pub mod correction;
 pub mod dispatch;
 pub mod payment;
 pub mod proof;

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use consign::machine::{Graph, Machine};
 use consign::pipeline::{Digital, Mixed, Physical, Pipeline, digital, lifecycle::lifecycle, mixed, physical};
 use consign::stage::{
-    activation::service, aftersales::rma, dispatch::parcel, payment::attempt, refund::refund, review::case,
+    activation::service, aftersales::rma, correction::correction, dispatch::parcel, payment::attempt,
+    refund::refund, review::case,
 };
 
 use crate::committed::{bless, golden, root};
@@ -25,6 +26,7 @@ fn policy_version(machine: &str) -> u16 {
         (service::M::GRAPH.name, service::M::POLICY_VERSION),
         (refund::M::GRAPH.name, refund::M::POLICY_VERSION),
         (rma::M::GRAPH.name, rma::M::POLICY_VERSION),
+        (correction::M::GRAPH.name, correction::M::POLICY_VERSION),
     ];
     let found = all.iter().find(|(name, _)| *name == machine).map(|(_, version)| *version);
     found.unwrap_or_else(|| panic!("`{machine}` is a machine of which no policy is listed here"))

@@ -377,7 +377,10 @@ fn t15_a_second_refund_that_went_out_too_leaves_a_debt_and_a_hold() {
     s.done("SendBack 2", back::repaid_as("b2", 5000));
     assert_eq!(s.life(), "Cancelled");
     s.hears(back::says(back::repaid(5000)));
-    assert_eq!((s.holds(), s.balances().as_str()), (vec!["books"], "psp:card -5000, cust 5000"));
+    assert_eq!(
+        (s.holds(), s.balances().as_str()),
+        (vec!["books", "receivable"], "psp:card -5000, cust 5000")
+    );
     assert_eq!(s.life(), "Cancelled");
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod activation;
 pub(crate) mod aftersales;
 pub(crate) mod amend;
 pub(crate) mod carriers;
+pub(crate) mod correction;
 pub(crate) mod dispatch;
 mod earning;
 mod ends;
@@ -88,6 +89,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend(aftersales::cases());
     all.extend(follow::cases());
     all.extend(owed::cases());
+    all.extend(correction::cases());
     all
 }
 

@@ -7,6 +7,7 @@ use consign::machine::{Call, Class};
 use consign::pipeline::lifecycle::{Place, lifecycle};
 use consign::pipeline::{Event, EventKind, Mixed, Physical, Pipeline, Progress, Refused, mixed};
 use consign::stage::aftersales::{Reason, Resolution, Verdict};
+use consign::stage::correction::Entry;
 use consign::stage::payment::{
     AcceptMismatch, Anew, Cancel, CustomerBack, FundsPolicy, RefuseMismatch, Release, Start, attempt,
 };
@@ -66,6 +67,9 @@ pub(super) fn samples() -> Vec<Call> {
         refund::M::command(1, CancelRefund),
         back::another_way(1),
         back::settled_by_word(Saw::NotPaid),
+        super::correction::propose(Entry::WriteOff, 1),
+        super::correction::agree(),
+        super::correction::withdraw(),
         activation::pause(),
         activation::resume(),
         activation::terminate(),

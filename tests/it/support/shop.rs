@@ -437,7 +437,7 @@ fn posting(p: &Posting) -> String {
     if let Some(channel) = &p.channel {
         let _ = write!(text, " {channel}");
     }
-    if matches!(p.code, Code::P9 | Code::P11 | Code::P15) {
+    if matches!(p.code, Code::P9 | Code::P11 | Code::P15 | Code::P20) {
         let _ = write!(text, " {:?}", p.source);
     }
     let _ = write!(text, " {}", p.amount_minor);
