@@ -141,10 +141,10 @@ impl Tried<'_> {
 
     /// What an inquiry says that the payment took in all, in minor units.
     async fn total(&self, nth: u32) -> i64 {
-        match self.inquire(nth).await {
-            Reply::Done(attempt::done::Inquire::Paid(paid)) => paid.amount.minor(),
-            _ => 0,
+        if let Reply::Done(attempt::done::Inquire::Paid(paid)) = self.inquire(nth).await {
+            return paid.amount.minor();
         }
+        0
     }
 
     async fn a_charge_without_an_answer_is_found_by_its_key(&self) {
@@ -201,14 +201,11 @@ impl Tried<'_> {
 
     async fn a_close_tells_what_was_taken(&self) {
         let _ = self.charge(true).await;
-        match self.close().await {
-            Reply::Done(attempt::done::Close::Paid(paid)) => {
-                assert_eq!(paid.amount, self.whole(), "a close tells the total that was taken");
-            }
-            Reply::Done(gone @ attempt::done::Close::Gone(_)) => {
-                panic!("a close finds a payment by the key of its charge, `Close::charge`: {gone:?}")
-            }
-            _ => {}
+        let closed = self.close().await;
+        let gone = matches!(closed, Reply::Done(attempt::done::Close::Gone(_)));
+        assert!(!gone, "a close finds a payment by the key of its charge, `Close::charge`: {closed:?}");
+        if let Reply::Done(attempt::done::Close::Paid(paid)) = closed {
+            assert_eq!(paid.amount, self.whole(), "a close tells the total that was taken");
         }
     }
 

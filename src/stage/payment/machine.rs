@@ -1953,7 +1953,24 @@ where
         State::CaptureUnknown(s) if s.what.tender == tender => n.saturating_add(s.hold.left()),
         State::PartiallyCaptured(s) if s.what.tender == tender => n.saturating_add(s.hold.left()),
         State::Voiding(s) => n.saturating_add(s.hold.left()),
-        _ => n,
+        State::Authorized(_)
+        | State::Capturing(_)
+        | State::CaptureUnknown(_)
+        | State::PartiallyCaptured(_)
+        | State::Sending(_)
+        | State::NotSent(_)
+        | State::Unknown(_)
+        | State::Stuck(_)
+        | State::Pending(_)
+        | State::RequiresAction(_)
+        | State::Closing(_)
+        | State::Declined(_)
+        | State::Closed(_)
+        | State::Voided(_)
+        | State::Expired(_)
+        | State::Captured(_)
+        | State::Mismatch(_)
+        | State::FailedLate(_) => n,
     });
     let due = missing(cx).saturating_sub(cx.books().held().saturating_sub(released));
     let unwanted = !wanted(cx) || new_minor > due;
