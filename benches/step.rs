@@ -19,9 +19,9 @@ use consign::clock::Timestamp;
 use consign::id::{Actor, Key, OrderId, OrderKey};
 use consign::journal::Desk;
 use consign::ledger::Books;
-use consign::machine::{Instance, Life, Machine, Out, Proofs, Standing, View, World};
+use consign::machine::{Instance, Life, Machine, Operations, Out, Proofs, Standing, View, World};
 use consign::money::Money;
-use consign::order::{Draft, DraftTender, Line, Order};
+use consign::order::{CarriageBack, Draft, DraftTender, Line, Obligation, Order};
 use consign::pipeline::{Decision, EffectAnswer, Event, EventKind, Physical, Progress, physical};
 use consign::stage::payment::{Paid, PaymentPolicy, Start, attempt};
 use consign::stage::review::ReviewPolicy;
@@ -79,11 +79,26 @@ fn median<T>(length: Length, mut call: impl FnMut() -> T) -> f64 {
     rounds.get(rounds.len() / 2).copied().unwrap_or_default()
 }
 
+/// Nothing is outstanding.
+#[derive(Debug)]
+struct Idle;
+
+impl Operations for Idle {
+    fn unsent(&self, _: usize, _: Key, _: u8, _: u32) -> bool {
+        false
+    }
+}
+
 /// The machine's table alone: `Sending + Paid => Captured`, and what it posts.
 fn typed(length: Length) -> f64 {
     let (order, by) = (order(), Actor::host("shop").unwrap());
     let (books, proofs, standing) = (Books::default(), Proofs::default(), Standing::default());
+    let (id, obligation) = ("o-1".parse::<OrderId>().unwrap(), Obligation::default());
+    let id = OrderKey::from(id);
     let world = World {
+        id: &id,
+        placement: attempt::GRAPH.name,
+        answers: None,
         now: at(2),
         occurred: at(2),
         asked: at(2),
@@ -93,7 +108,11 @@ fn typed(length: Length) -> f64 {
         proofs: &proofs,
         life: Life::Placed,
         due_minor: order.total().minor(),
+        obligation: &obligation,
+        carriage: CarriageBack::default(),
         standing: &standing,
+        place: 0,
+        operations: &Idle,
     };
     let policy = PaymentPolicy::default();
     let none: [Arc<Instance>; 0] = [];

@@ -11,7 +11,7 @@ use consign::order::{Draft, Order};
 use consign::pipeline::lifecycle::{Amend, Amended, TurnedDown, Unfillable, Unwaived, Waived, lifecycle};
 use consign::pipeline::{Physical, Pipeline, giving, pipeline};
 use consign::stage::dispatch::{self as parcels, CannotFill, InStock, NeedsCapture, parcel};
-use consign::stage::payment::{CaptureAsked, MoneyBack, attempt};
+use consign::stage::payment::{CaptureAsked, MoneyBack, PaidElsewhere, Superseded, attempt};
 use consign::stage::proof::{Delivered, OweBack, Reprice, Unwaive, Waive};
 use consign::stage::refund::{Begin, refund};
 use consign::stage::review::{self as stage, TierPolicy, TurnDown, case};
@@ -86,6 +86,11 @@ fn with_a_nag(p: Physical, told: bool) -> Pipeline {
         .beside(nag::table::M::with(()))
         .route::<MoneyBack, refund::M, Begin>(giving::money_back)
         .route_across::<OweBack, refund::M, Begin>(giving::owe_back)
+        .route::<PaidElsewhere, attempt::M, Superseded>(|ask, view| {
+            let others =
+                view.instances().filter(|(key, s)| *key != ask.attempt && s.what().tender == ask.tender);
+            others.map(|(key, _)| (key, Superseded)).collect()
+        })
         .route::<NeedsCapture, attempt::M, CaptureAsked>(|_, view| {
             view.instances().map(|(key, _)| (key, CaptureAsked)).collect()
         })
