@@ -13,7 +13,7 @@ use crate::planted::{Mutant, planted};
 
 use super::{
     Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
-    Incarnation, Migrated, Owner, PipelineId, Position, Stats, Store, Stored,
+    Incarnation, Migrated, Owner, PipelineId, Position, Release, Stats, Store, Stored,
 };
 
 /// A store in memory. It forgets everything when dropped and survives nothing.
@@ -59,11 +59,12 @@ struct State {
     policies: HashMap<Hash, Bytes>,
     index: HashMap<Place, BTreeSet<(i64, OrderKey)>>,
     inbox: Vec<Event>,
-    /// Where (tenant, source, event) is in `inbox`.
-    known: HashMap<(TenantId, Arc<str>, Arc<str>), usize>,
+    /// Where (order, source, event) is in `inbox`.
+    known: HashMap<(OrderKey, Arc<str>, Arc<str>), usize>,
     waiting: BTreeMap<OrderKey, Vec<usize>>,
     incarnations: u64,
     workers: HashMap<Incarnation, Lease>,
+    releases: HashMap<PipelineId, Bytes>,
     stats: Stats,
     closed: bool,
 }
@@ -392,7 +393,7 @@ impl Store for MemoryStore {
 
     async fn inbox_put(&self, row: InboxRow) -> Result<InboxPut, Error> {
         let mut state = self.open()?;
-        let name = (row.order.tenant.clone(), row.source.clone(), row.event.clone());
+        let name = (row.order.clone(), row.source.clone(), row.event.clone());
         if state.known.contains_key(&name) {
             return Ok(InboxPut::Known);
         }
@@ -412,7 +413,7 @@ impl Store for MemoryStore {
 
     async fn inbox_mark(&self, order: &OrderKey, source: &str, event: &str) -> Result<(), Error> {
         let mut state = self.open()?;
-        let name = (order.tenant.clone(), Arc::from(source), Arc::from(event));
+        let name = (order.clone(), Arc::from(source), Arc::from(event));
         let Some(place) = state.known.get(&name).copied() else {
             return Ok(());
         };
@@ -420,7 +421,7 @@ impl Store for MemoryStore {
         let Some(event) = inbox.get_mut(place) else {
             return Ok(());
         };
-        if event.waits && event.row.order == *order {
+        if event.waits {
             event.waits = false;
             event.row.body = Arc::default();
             if let Some(places) = waiting.get_mut(order) {
@@ -467,6 +468,20 @@ impl Store for MemoryStore {
                 closed,
             })
             .collect())
+    }
+
+    async fn keep_release(&self, release: Release) -> Result<(), Error> {
+        let mut state = self.open()?;
+        if state.releases.insert(release.id, release.names.clone()) != Some(release.names) {
+            state.stats.commits += 1;
+        }
+        Ok(())
+    }
+
+    async fn releases(&self) -> Result<Vec<Release>, Error> {
+        let state = self.open()?;
+        let all = state.releases.iter();
+        Ok(all.map(|(id, names)| Release { id: id.clone(), names: names.clone() }).collect())
     }
 
     async fn check(&self) -> Result<(), Error> {

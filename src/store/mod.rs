@@ -81,11 +81,14 @@ pub type Bytes = Arc<[u8]>;
 /// 9. **Ownership has an epoch.** A batch that names an owner with an epoch below the stored one,
 ///    or the same epoch under another incarnation, is [`CommitError::Fenced`]. A batch that names
 ///    no owner is never fenced: evidence must always find a way in.
-/// 10. **An event is known for good.** (tenant, source, event) is [`InboxPut::New`] once, also
-///     after it was applied and after its order was deleted.
+/// 10. **An event is known for good.** (order, source, event) is [`InboxPut::New`] once, also
+///     after it was applied and after its order was deleted. One event may tell of many orders.
 /// 11. **A dropped future changes nothing about the above.** The call has happened whole, will
 ///     happen whole, or will not happen.
 /// 12. **Tenants never meet.** No call sees an order of a tenant it was not asked about.
+/// 13. **Damage stays where it is.** What cannot be read of one order keeps no other from being
+///     found: `claim`, `scan`, `list` and `inbox_waiting` leave it out, [`damaged`](Self::damaged)
+///     names it, and `load` answers [`Error::Corrupt`].
 ///
 /// Answers to a batch are ranked: a broken law of [`Batch::check`] first, then
 /// the repeated token, then `Stale`, then `Fenced`, then a gap to the stored journal.
@@ -185,7 +188,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Keeps an event until its order has taken it. The order need not exist.
     ///
-    /// A known event stays as it was first put, even if order, time or body differ now.
+    /// A known event stays as it was first put, even if time or body differ now.
     async fn inbox_put(&self, row: InboxRow) -> Result<InboxPut, Error>;
 
     /// The events that wait for `order`, in the order they were put. They keep waiting.
@@ -239,6 +242,19 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Which pipelines the stored orders run under, by name, version and fingerprint.
     async fn pipelines(&self) -> Result<Vec<Held>, Error>;
+
+    /// Keeps what the records of a release's orders are stored under, for the release that comes after it. The bytes
+    /// mean nothing to a store; keeping the same ones again changes nothing.
+    async fn keep_release(&self, release: Release) -> Result<(), Error>;
+
+    /// The releases that were ever kept, in no order.
+    async fn releases(&self) -> Result<Vec<Release>, Error>;
+
+    /// The orders of which something could not be read, as far as this handle has met them: each once, the newest
+    /// 1,000.
+    async fn damaged(&self) -> Result<Vec<Damaged>, Error> {
+        Ok(Vec::new())
+    }
 
     /// Looks for damage, reading everything; not for the hot path.
     ///
@@ -393,7 +409,7 @@ pub struct InboxRow {
     pub order: OrderKey,
     /// Who sent it: a gateway account, a carrier.
     pub source: Arc<str>,
-    /// The sender's own id of the event, unique within tenant and source.
+    /// The sender's own id of the event, unique within order and source.
     pub event: Arc<str>,
     /// When it came in.
     pub received_at: Timestamp,
@@ -430,6 +446,24 @@ impl PipelineId {
             && self.version == columns.pipeline_version
             && self.fingerprint == columns.fingerprint
     }
+}
+
+/// What the orders of a release are stored under.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Which release.
+    pub id: PipelineId,
+    /// Its names, as the engine writes them.
+    pub names: Bytes,
+}
+
+/// An order of which something cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Damaged {
+    /// Its name as it is stored, which may be no name of an order: `default/o-1`.
+    pub order: String,
+    /// What is wrong, for people.
+    pub why: String,
 }
 
 /// How many orders run under one graph of one pipeline. Graphs without orders may be listed with
@@ -484,6 +518,12 @@ impl fmt::Debug for Stored {
             .field("document", &Size(&self.document))
             .field("owner", &self.owner)
             .finish()
+    }
+}
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Release").field("id", &self.id).field("names", &Size(&self.names)).finish()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::id::{OrderId, OrderKey, TenantId};
 use crate::store::{
     Batch, Brief, Bytes, Columns, CommitError, Entry, Error, Filter, Found, Hash, Held, InboxPut, InboxRow,
     Incarnation, IndexChange, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_NUMBER, MAX_SPACE_BYTES, Owner, PipelineId,
-    Position, Store, Stored,
+    Position, Release, Store, Stored,
 };
 
 /// Proves that stores made by `fresh` keep the laws. Each call of `fresh` has to make an empty
@@ -81,6 +81,7 @@ where
         only_closed_orders_are_deleted
         a_deleted_order_leaves_no_trace
         pipelines_are_counted
+        releases_are_kept
         of_racing_writers_one_wins
         a_dropped_future_does_nothing_by_halves
     }
@@ -920,22 +921,49 @@ async fn an_old_owner_is_fenced(store: &dyn Store) {
     same(answer, Err(CommitError::Stale { found: Some(4) }), "stale is said before fenced");
 }
 
+async fn releases_are_kept(store: &dyn Store) {
+    same(store.releases().await, Ok(vec![]), "no release is known at first");
+    let release = |version, fingerprint, names: &str| Release {
+        id: PipelineId { name: "physical".into(), version, fingerprint },
+        names: bytes(names),
+    };
+    let (first, second) = (release(1, u64::MAX, "names"), release(1, 2, "others"));
+    for _ in 0..2 {
+        well(store.keep_release(first.clone()).await, "a release is kept, twice as well as once");
+    }
+    well(store.keep_release(second.clone()).await, "beside it one of another graph");
+    commit(store, &place("a")).await;
+    let again = release(1, 2, "as the engine writes them now");
+    well(store.keep_release(again.clone()).await, "what is kept may be written anew");
+    let mut kept = well(store.releases().await, "releases are read");
+    kept.sort_by(|a, b| a.id.cmp(&b.id));
+    same(kept, vec![again, first], "each as it was last written");
+    let held = well(store.pipelines().await, "pipelines are counted");
+    let open: u64 = held.iter().map(|held| held.open).sum();
+    same(open, 1, "and a release is no order");
+    same(store.damaged().await, Ok(vec![]), "and nothing is damaged");
+}
+
 // ------------------------------------------------------------------------------------- events
 
 async fn an_event_is_known_for_good(store: &dyn Store) {
     let key = order("a");
     let row = event(&key, "psp", "evt-1", "captured");
     same(store.inbox_put(row.clone()).await, Ok(InboxPut::New), "an event is new once");
-    let changed = InboxRow { body: bytes("forged"), order: order("b"), ..row.clone() };
+    let changed = InboxRow { body: bytes("forged"), received_at: at(99), ..row.clone() };
     for again in [row.clone(), changed] {
         same(store.inbox_put(again).await, Ok(InboxPut::Known), "then it is known");
     }
     same(store.inbox_take(&key).await, Ok(vec![row.clone()]), "and stays as first put");
-    same(store.inbox_take(&order("b")).await, Ok(vec![]), "for its first order");
+    let beside = InboxRow { order: order("b"), ..row.clone() };
+    well(store.inbox_mark(&order("b"), "psp", "evt-1").await, "another order's mark is no error");
+    same(store.inbox_put(beside.clone()).await, Ok(InboxPut::New), "one event may tell of two orders");
+    same(store.inbox_put(beside.clone()).await, Ok(InboxPut::Known), "and is known to each");
+    same(store.inbox_take(&order("b")).await, Ok(vec![beside]), "and waits for each");
     let other = InboxRow { source: "carrier".into(), ..row.clone() };
     same(store.inbox_put(other).await, Ok(InboxPut::New), "sources are apart");
     well(store.inbox_mark(&order("b"), "psp", "evt-1").await, "another order's mark is no error");
-    same(store.inbox_take(&key).await.map(|rows| rows.len()), Ok(2), "and changes nothing");
+    same(store.inbox_take(&key).await.map(|rows| rows.len()), Ok(2), "and changes nothing of others");
     for _ in 0..2 {
         well(store.inbox_mark(&key, "psp", "evt-1").await, "marking is repeatable");
         let rows = well(store.inbox_take(&key).await, "the inbox is read");

@@ -16,8 +16,8 @@ use super::schema;
 use crate::clock::Timestamp;
 use crate::id::OrderKey;
 use crate::store::{
-    Batch, Columns, CommitError, Entry, Error, Hash, InboxPut, InboxRow, Incarnation, Migrated, Owner,
-    PipelineId, Position, Stored,
+    Batch, Columns, CommitError, Damaged, Entry, Error, Hash, InboxPut, InboxRow, Incarnation, Migrated,
+    Owner, PipelineId, Position, Release, Stored,
 };
 
 /// The common transition: columns no index looks at.
@@ -513,17 +513,14 @@ impl<'c> Work<'c> {
         now: Timestamp,
         under: &[PipelineId],
         limit: usize,
-    ) -> Result<Vec<Stored>, Fault> {
+    ) -> Result<(Vec<Stored>, Vec<Damaged>), Fault> {
         let connection = self.connection;
         self.bury(now)?;
         if !self.lives(me)? {
             return Err(Error::LeaseLost.into());
         }
         let under = self.pids(under)?;
-        if under.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut claimed = Vec::new();
+        let (mut claimed, mut taken, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         let mut owner = -1_i64;
         while claimed.len() < limit {
             // From one owner to the next without reading the orders of the living.
@@ -535,33 +532,57 @@ impl<'c> Work<'c> {
             if self.lives(Incarnation(owner.cast_unsigned()))? {
                 continue;
             }
-            let room = i64::try_from(limit - claimed.len()).unwrap_or(i64::MAX);
+            // One whose pipeline is gone runs under none, and would never be heard of.
             let mut find = connection.prepare_cached(&format!(
                 "{} INDEXED BY orders_owned {} WHERE o.open = 1 AND o.owner = ?1
-                 AND o.pid IN ({under}) ORDER BY o.no LIMIT ?2",
+                 AND (o.pid IN ({under}) OR p.pid IS NULL) ORDER BY o.no",
                 rows::STORED,
                 rows::STORED_PARTS
             ))?;
-            let mut found = find.query(params![owner, room])?;
-            while let Some(row) = found.next()? {
-                let no: i64 = row.get(rows::STORED_NO)?;
-                let epoch: i64 = row.get(rows::STORED_EPOCH)?;
-                let mut stored = rows::stored(row)?;
-                stored.owner = rows::owner(me.0.cast_signed(), epoch + 1);
-                claimed.push((no, stored));
+            let mut found = find.query([owner])?;
+            while claimed.len() < limit {
+                let Some(row) = found.next()? else { break };
+                taken.push(row.get::<_, i64>(rows::STORED_NO)?);
+                match rows::stored(row) {
+                    Ok(mut stored) => {
+                        let epoch: i64 = row.get(rows::STORED_EPOCH)?;
+                        stored.owner = rows::owner(me.0.cast_signed(), epoch + 1);
+                        claimed.push(stored);
+                    }
+                    // It is taken all the same, so that the next page does not meet it again.
+                    Err(fault) => damaged.push(rows::damaged(row, fault)?),
+                }
             }
         }
-        if claimed.is_empty() {
-            return Ok(Vec::new());
+        if taken.is_empty() {
+            return Ok((claimed, damaged));
         }
         self.testify()?;
         let mut take =
             connection.prepare_cached("UPDATE orders SET owner = ?2, epoch = epoch + 1 WHERE no = ?1")?;
-        for (no, stored) in &claimed {
+        for no in taken {
             take.execute(params![no, me.0.cast_signed()])?;
+        }
+        for stored in &claimed {
             self.memo.orders.forget(&stored.order);
         }
-        Ok(claimed.into_iter().map(|(_, stored)| stored).collect())
+        Ok((claimed, damaged))
+    }
+
+    pub(super) fn keep_release(&mut self, release: &Release) -> Result<(), Fault> {
+        let PipelineId { name, version, fingerprint } = &release.id;
+        let kept = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO pipelines (name, version, fingerprint, open, closed, names)
+                 VALUES (?1, ?2, ?3, 0, 0, ?4) ON CONFLICT (name, version, fingerprint)
+                 DO UPDATE SET names = excluded.names WHERE names IS NOT excluded.names",
+            )?
+            .execute(params![&**name, version, fingerprint.cast_signed(), &*release.names])?;
+        if kept > 0 {
+            self.testify()?;
+        }
+        Ok(())
     }
 
     /// The numbers of these pipelines, as a list for a query.

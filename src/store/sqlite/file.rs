@@ -63,6 +63,7 @@ pub(super) fn take(path: &Path, create: bool) -> Result<(Arc<Claim>, Connection)
     let length = inspect(path)?;
     let connection = writer(path)?;
     settle(path, &connection)?;
+    counters(&connection)?;
     if length < QUICK_CHECK_BYTES {
         let found: String = connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -169,6 +170,29 @@ pub(super) fn settle(path: &Path, connection: &Connection) -> Result<(), Error> 
     Ok(())
 }
 
+/// Refuses counters that no store of ours has counted to: the next one would begin anew, or not be there.
+fn counters(connection: &Connection) -> Result<(), Error> {
+    let highest = schema::HIGHEST;
+    for name in [schema::INCARNATION, schema::POSITION, schema::TOKEN] {
+        let found = connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0));
+        match found {
+            Ok(0..schema::HIGHEST) => {}
+            Ok(other) => {
+                let what = format!("the {name} stands at {other}, beyond {highest}");
+                return Err(Error::corrupt(what));
+            }
+            Err(rusqlite::Error::QueryReturnedNoRows) => {
+                return Err(Error::corrupt(format!("the {name} is missing")));
+            }
+            Err(error) => return Err(told(&error)),
+        }
+    }
+    match number(connection, "SELECT coalesce(max(pos), 0) FROM journal")? {
+        0..schema::HIGHEST => Ok(()),
+        last => Err(Error::corrupt(format!("the last position of the journal is {last}, beyond {highest}"))),
+    }
+}
+
 /// Reads the header, before SQLite sees the file. Answers the file's length.
 fn inspect(path: &Path) -> Result<u64, Error> {
     let mut file = File::open(path).map_err(|error| io(path, &error))?;
@@ -223,8 +247,9 @@ fn compose(draft: &Path) -> Result<(), Error> {
             Ok(()) | Err(_) => {}
         }
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let connection = connect(draft, flags)?;
+    // SQLite gives the log and its index the mode of the database.
+    private().create_new(true).open(draft).map_err(|error| io(draft, &error))?;
+    let connection = connect(draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     sql(&connection, "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL")?;
     durable(&connection)?;
     sql(
@@ -269,12 +294,7 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
 fn lock(path: &Path) -> Result<File, Error> {
     // A file of its own: closing any handle to the database file drops SQLite's own locks on it.
     let name = beside(path, ".lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name)
-        .map_err(|error| io(&name, &error))?;
+    let file = private().create(true).truncate(false).open(&name).map_err(|error| io(&name, &error))?;
     for attempt in 1.. {
         match file.try_lock() {
             Ok(()) => break,
@@ -286,6 +306,15 @@ fn lock(path: &Path) -> Result<File, Error> {
         }
     }
     Ok(file)
+}
+
+/// How a file is created: for its owner alone, since names and addresses stand in it. One that exists keeps its mode.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// The bytes of the database and its log.

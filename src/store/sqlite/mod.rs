@@ -20,8 +20,8 @@ mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use async_trait::async_trait;
@@ -34,14 +34,17 @@ pub(crate) use self::file::UNFLUSHED;
 use self::reader::Readers;
 use self::writer::{Answer, Counters, GROUP, Job, Task, Writer};
 use super::{
-    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
-    Incarnation, Migrated, PipelineId, Position, Stats, Store, Stored,
+    Batch, Brief, Bytes, CommitError, Damaged, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut,
+    InboxRow, Incarnation, Migrated, PipelineId, Position, Release, Stats, Store, Stored,
 };
 use crate::clock::Timestamp;
 use crate::id::{OrderKey, TenantId};
 
 /// Work that may wait for the writer; beyond that callers wait to hand theirs over.
 const QUEUE: usize = 4096;
+
+/// How many damaged orders are remembered, the newest ones.
+const DAMAGED: usize = 1000;
 
 /// The writer took the work, and is gone without a word.
 const STOPPED: &str = "the writer stopped";
@@ -59,6 +62,7 @@ pub struct SqliteStore {
     readers: Readers,
     counters: Arc<Counters>,
     closed: AtomicBool,
+    damaged: Mutex<Vec<Damaged>>,
 }
 
 impl SqliteStore {
@@ -107,7 +111,8 @@ impl SqliteStore {
             .name("consign-writer".to_owned())
             .spawn(move || writer.run(waiting))
             .map_err(|error| Error::Io(error.to_string()))?;
-        Ok(Self { path, jobs, readers, counters, closed: AtomicBool::new(false) })
+        let (closed, damaged) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { path, jobs, readers, counters, closed, damaged })
     }
 
     /// Hands work to the writer, and answers where its answer will be.
@@ -146,6 +151,21 @@ impl SqliteStore {
 
     fn gone(&self) -> Error {
         if self.closed.load(Ordering::Acquire) { Error::Closed } else { Error::Poisoned }
+    }
+
+    /// Notes what was met.
+    fn met<T>(&self, (found, damaged): (T, Vec<Damaged>)) -> T {
+        if !damaged.is_empty() {
+            let mut known = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            for damaged in damaged {
+                if !known.contains(&damaged) {
+                    known.push(damaged);
+                }
+            }
+            let over = known.len().saturating_sub(DAMAGED);
+            known.drain(..over);
+        }
+        found
     }
 
     async fn read<T, F>(&self, reading: F) -> Result<T, Error>
@@ -209,8 +229,8 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Stored>, Error> {
         let task = Task::Claim { me, now, under: under.into(), limit };
-        let Answer::Claimed(orders) = self.ask(task).await? else { unreachable!("{IN_KIND}") };
-        Ok(orders)
+        let Answer::Claimed(orders, damaged) = self.ask(task).await? else { unreachable!("{IN_KIND}") };
+        Ok(self.met((orders, damaged)))
     }
 
     async fn scan(
@@ -250,7 +270,8 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Brief>, Error> {
         let filter = filter.clone();
-        self.read(move |connection| reader::list(connection, &filter, after.as_ref(), limit)).await
+        let list = move |connection: &Connection| reader::list(connection, &filter, after.as_ref(), limit);
+        Ok(self.met(self.read(list).await?))
     }
 
     async fn journal(&self, order: &OrderKey, from_seq: u64, limit: usize) -> Result<Vec<Entry>, Error> {
@@ -279,7 +300,8 @@ impl Store for SqliteStore {
     }
 
     async fn inbox_waiting(&self, after: Option<OrderKey>, limit: usize) -> Result<Vec<OrderKey>, Error> {
-        self.read(move |connection| reader::inbox_waiting(connection, after.as_ref(), limit)).await
+        let read = move |connection: &Connection| reader::inbox_waiting(connection, after.as_ref(), limit);
+        Ok(self.met(self.read(read).await?))
     }
 
     async fn delete(&self, order: &OrderKey, expected: u64) -> Result<(), CommitError> {
@@ -293,6 +315,18 @@ impl Store for SqliteStore {
 
     async fn pipelines(&self) -> Result<Vec<Held>, Error> {
         self.read(reader::pipelines).await
+    }
+
+    async fn keep_release(&self, release: Release) -> Result<(), Error> {
+        self.ask(Task::KeepRelease(release)).await.map(drop)
+    }
+
+    async fn releases(&self) -> Result<Vec<Release>, Error> {
+        self.read(reader::releases).await
+    }
+
+    async fn damaged(&self) -> Result<Vec<Damaged>, Error> {
+        Ok(self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     async fn check(&self) -> Result<(), Error> {

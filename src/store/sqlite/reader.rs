@@ -16,7 +16,10 @@ use super::file::{self, Claim};
 use super::rows;
 use crate::clock::Timestamp;
 use crate::id::{OrderKey, TenantId};
-use crate::store::{Brief, Bytes, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxRow, Position};
+use crate::store::{
+    Brief, Bytes, Damaged, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxRow, PipelineId,
+    Position, Release,
+};
 
 const THREADS: usize = 2;
 
@@ -165,7 +168,7 @@ pub(super) fn list(
     filter: &Filter,
     after: Option<&OrderKey>,
     limit: usize,
-) -> Result<Vec<Brief>, Fault> {
+) -> Result<(Vec<Brief>, Vec<Damaged>), Fault> {
     let Filter { tenant, pipeline, phase, parked, open, placed_before, placed_after } = filter;
     let mut query = format!("{} WHERE 1", rows::BRIEF);
     let mut values = Vec::new();
@@ -205,16 +208,19 @@ pub(super) fn list(
         Some(false) => " AND o.parked IS NULL",
         None => "",
     });
-    query.push_str(" ORDER BY o.tenant, o.id LIMIT ?");
-    values.push(Value::Integer(rows_of(limit)));
+    query.push_str(" ORDER BY o.tenant, o.id");
 
     let mut find = connection.prepare_cached(&query)?;
     let mut found = find.query(params_from_iter(values))?;
-    let mut briefs = Vec::new();
-    while let Some(row) = found.next()? {
-        briefs.push(rows::brief(row)?);
+    let (mut briefs, mut damaged) = (Vec::new(), Vec::new());
+    while briefs.len() < limit {
+        let Some(row) = found.next()? else { break };
+        match rows::brief(row) {
+            Ok(brief) => briefs.push(brief),
+            Err(fault) => damaged.push(rows::damaged(row, fault)?),
+        }
     }
-    Ok(briefs)
+    Ok((briefs, damaged))
 }
 
 pub(super) fn journal(
@@ -298,19 +304,23 @@ pub(super) fn inbox_waiting(
     connection: &Connection,
     after: Option<&OrderKey>,
     limit: usize,
-) -> Result<Vec<OrderKey>, Fault> {
+) -> Result<(Vec<OrderKey>, Vec<Damaged>), Fault> {
     // No order has an empty name, so the empty pair is before the first.
     let (tenant, id) = after.map_or(("", ""), |key| (key.tenant.as_str(), key.order.as_str()));
     let mut find = connection.prepare_cached(
         "SELECT DISTINCT tenant, id FROM inbox WHERE body IS NOT NULL
-         AND (tenant, id) > (?1, ?2) ORDER BY tenant, id LIMIT ?3",
+         AND (tenant, id) > (?1, ?2) ORDER BY tenant, id",
     )?;
-    let mut found = find.query(params![tenant, id, rows_of(limit)])?;
-    let mut orders = Vec::new();
-    while let Some(row) = found.next()? {
-        orders.push(rows::key(rows::text(row, 0)?, rows::text(row, 1)?)?);
+    let mut found = find.query(params![tenant, id])?;
+    let (mut orders, mut damaged) = (Vec::new(), Vec::new());
+    while orders.len() < limit {
+        let Some(row) = found.next()? else { break };
+        match rows::key(rows::text(row, 0)?, rows::text(row, 1)?) {
+            Ok(order) => orders.push(order),
+            Err(error) => damaged.push(rows::damaged(row, error.into())?),
+        }
     }
-    Ok(orders)
+    Ok((orders, damaged))
 }
 
 pub(super) fn pipelines(connection: &Connection) -> Result<Vec<Held>, Fault> {
@@ -326,6 +336,16 @@ pub(super) fn pipelines(connection: &Connection) -> Result<Vec<Held>, Fault> {
             open: rows::unsigned(row, 3)?,
             closed: rows::unsigned(row, 4)?,
         })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn releases(connection: &Connection) -> Result<Vec<Release>, Fault> {
+    let mut find = connection
+        .prepare_cached("SELECT name, version, fingerprint, names FROM pipelines WHERE names IS NOT NULL")?;
+    let found = find.query_map([], |row| {
+        let (name, version, fingerprint) = (row.get(0)?, row.get(1)?, rows::unsigned(row, 2)?);
+        Ok(Release { id: PipelineId { name, version, fingerprint }, names: rows::bytes(row, 3)? })
     })?;
     Ok(found.collect::<Result<_, _>>()?)
 }

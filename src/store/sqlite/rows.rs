@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 use super::fault::Fault;
 use crate::clock::Timestamp;
 use crate::id::{OrderId, OrderKey, TenantId};
-use crate::store::{Brief, Bytes, Columns, Error, Hash, Incarnation, Owner, Stored};
+use crate::store::{Brief, Bytes, Columns, Damaged, Error, Hash, Incarnation, Owner, Stored};
 
 /// What [`brief`] reads, in its order.
 macro_rules! brief_columns {
@@ -63,8 +63,23 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief, Fault> {
         placed_at: Timestamp::from_millis(row.get(14)?),
         updated_at: Timestamp::from_millis(row.get(15)?),
     };
-    let owner = owner(row.get(16)?, row.get(17)?);
+    let epoch: i64 = row.get(17)?;
+    if epoch == i64::MAX {
+        return Err(Error::corrupt(format!("{order}: its owner's epoch is at its end")).into());
+    }
+    let owner = owner(row.get(16)?, epoch);
     Ok(Brief { order, version: unsigned(row, 2)?, columns, owner })
+}
+
+/// The name of an order whose row cannot be read, and why; the fault itself where it is not the row's.
+pub(super) fn damaged(row: &Row<'_>, fault: Fault) -> Result<Damaged, Fault> {
+    let why = match fault {
+        Fault::Sql(error) if error.sqlite_error_code().is_none() => error.to_string(),
+        Fault::Answer(Error::Corrupt { what }) => what,
+        fault @ (Fault::Sql(_) | Fault::Answer(_) | Fault::Refuse(_)) => return Err(fault),
+    };
+    let part = |column| text(row, column).unwrap_or("?");
+    Ok(Damaged { order: format!("{}/{}", part(0), part(1)), why })
 }
 
 pub(super) fn stored(row: &Row<'_>) -> Result<Stored, Fault> {

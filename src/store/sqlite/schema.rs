@@ -27,6 +27,9 @@ pub(super) const INCARNATION: &str = "incarnation";
 pub(super) const POSITION: &str = "position";
 pub(super) const TOKEN: &str = "token";
 
+/// The highest that a counter may stand at when a file is opened: no file uses up what is left above it.
+pub(super) const HIGHEST: i64 = i64::MAX / 2;
+
 pub(super) const CREATE: &str = "
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
@@ -41,6 +44,7 @@ CREATE TABLE pipelines (
     fingerprint INTEGER NOT NULL,
     open INTEGER NOT NULL,
     closed INTEGER NOT NULL,
+    names BLOB,
     UNIQUE (name, version, fingerprint),
     CHECK (open >= 0 AND closed >= 0)
 ) STRICT;
@@ -111,7 +115,7 @@ CREATE TABLE inbox (
     id TEXT NOT NULL,
     received_at INTEGER NOT NULL,
     body BLOB,
-    UNIQUE (tenant, source, event)
+    UNIQUE (tenant, id, source, event)
 ) STRICT;
 CREATE INDEX inbox_waiting ON inbox (tenant, id) WHERE body IS NOT NULL;
 

@@ -630,3 +630,74 @@ async fn lone_orders_and_crowds_share_the_same_file() {
     store.check().await.unwrap();
     store.close().await.unwrap();
 }
+
+/// One order whose row is damaged kept every other one from being taken over.
+#[tokio::test]
+async fn d02_damaged_rows_are_named_and_the_others_are_claimed() {
+    let folder = Folder::new();
+    let path = folder.file();
+    let store = SqliteStore::open(&path).unwrap();
+    for name in ["a-document", "b-tenant", "c-pipeline", "d-head", "e-well"] {
+        commit(&store, &place(name)).await.unwrap();
+    }
+    let row = |name: &str, event: &str| InboxRow {
+        order: OrderKey::new(TenantId::default(), name.parse().unwrap()),
+        source: "dhl".into(),
+        event: event.into(),
+        received_at: Timestamp::from_millis(0),
+        body: Arc::from(&b"scan"[..]),
+    };
+    store.inbox_put(row("a-inbox", "1")).await.unwrap();
+    store.inbox_put(row("e-well", "2")).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch(
+        "PRAGMA ignore_check_constraints = ON;
+         DELETE FROM documents WHERE no = (SELECT no FROM orders WHERE id = 'a-document');
+         UPDATE orders SET tenant = 'no tenant!' WHERE id = 'b-tenant';
+         UPDATE orders SET pid = 77 WHERE id = 'c-pipeline';
+         UPDATE orders SET head = x'00' WHERE id = 'd-head';
+         UPDATE inbox SET id = 'no order!' WHERE id = 'a-inbox';",
+    )
+    .unwrap();
+    drop(raw);
+    let store = SqliteStore::open(&path).unwrap();
+    let (now, until) = (Timestamp::from_millis(1), Timestamp::from_millis(99));
+    let me = store.start_worker("one", now, until).await.unwrap();
+    let under = [PipelineId { name: "physical".into(), version: 1, fingerprint: 1 }];
+    let mut claimed = Vec::new();
+    for _ in 0..9 {
+        let page = store.claim(me, now, &under, 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        claimed.extend(page.into_iter().map(|stored| stored.order.order.to_string()));
+    }
+    assert_eq!(claimed, ["e-well"]);
+    let listed = store.list(&Filter::default(), None, 99).await.unwrap();
+    assert!(listed.iter().any(|brief| brief.order.order.as_str() == "e-well"), "{listed:?}");
+    let waiting = store.inbox_waiting(None, 1).await.unwrap();
+    assert_eq!(waiting.iter().map(|key| key.order.as_str()).collect::<Vec<_>>(), ["e-well"]);
+    let said = format!("{:?}", store.damaged().await.unwrap());
+    for name in ["a-document", "b-tenant", "d-head", "no order!"] {
+        assert!(said.contains(name), "{name} is missing: {said}");
+    }
+    assert!(!said.contains("e-well"), "{said}");
+}
+
+/// A position from which there is no next one: the first commit would have been the last.
+#[tokio::test]
+async fn d02_a_file_whose_counters_are_at_their_end_is_refused() {
+    for (table, what) in [
+        ("UPDATE meta SET value = 9223372036854775807 WHERE name = 'position'", "position"),
+        ("UPDATE meta SET value = 9223372036854775807 WHERE name = 'incarnation'", "incarnation"),
+        ("UPDATE meta SET value = -1 WHERE name = 'token'", "token"),
+        ("UPDATE journal SET pos = 9223372036854775807", "position"),
+    ] {
+        let folder = Folder::new();
+        let path = used(&folder).await;
+        Connection::open(&path).unwrap().execute_batch(table).unwrap();
+        assert!(corrupt(&path).contains(what), "{table}");
+    }
+}

@@ -28,7 +28,8 @@ use super::schema;
 use crate::clock::Timestamp;
 use crate::id::OrderKey;
 use crate::store::{
-    Batch, CommitError, Error, InboxPut, InboxRow, Incarnation, Migrated, PipelineId, Position, Stored,
+    Batch, CommitError, Damaged, Error, InboxPut, InboxRow, Incarnation, Migrated, PipelineId, Position,
+    Release, Stored,
 };
 
 /// The most batches in one transaction. Larger groups gain no rate and hold their first callers
@@ -72,6 +73,7 @@ pub(super) enum Task {
         limit: usize,
     },
     InboxPut(InboxRow),
+    KeepRelease(Release),
     InboxMark {
         order: OrderKey,
         source: Box<str>,
@@ -91,7 +93,7 @@ pub(super) enum Answer {
     /// The answers are in the task.
     Commits,
     Started(Incarnation),
-    Claimed(Vec<Stored>),
+    Claimed(Vec<Stored>, Vec<Damaged>),
     Put(InboxPut),
     Deleted(Result<(), CommitError>),
     Migrated(Migrated),
@@ -156,6 +158,7 @@ impl Writer {
                     | Task::RenewWorker { .. }
                     | Task::Claim { .. }
                     | Task::InboxPut(_)
+                    | Task::KeepRelease(_)
                     | Task::InboxMark { .. }
                     | Task::Delete { .. }
                     | Task::Migrate => 1,
@@ -326,10 +329,14 @@ fn answer(work: &mut Work<'_>, task: &mut Task, careful: bool) -> Result<Answer,
         }
         Task::Claim { me, now, under, limit } => {
             let claim = |work: &mut Work<'_>| work.claim(*me, *now, under, *limit);
-            told(piece(work, careful, claim).map(Answer::Claimed))
+            let claimed = piece(work, careful, claim);
+            told(claimed.map(|(orders, damaged)| Answer::Claimed(orders, damaged)))
         }
         Task::Migrate => told(piece(work, careful, |work| work.migrate(schema::STEPS)).map(Answer::Migrated)),
         Task::InboxPut(row) => told(piece(work, careful, |work| work.inbox_put(row)).map(Answer::Put)),
+        Task::KeepRelease(release) => {
+            told(piece(work, careful, |work| work.keep_release(release)).map(|()| Answer::Done))
+        }
         Task::InboxMark { order, source, event } => {
             let mark = |work: &mut Work<'_>| work.inbox_mark(order, source, event);
             told(piece(work, careful, mark).map(|()| Answer::Done))
@@ -388,6 +395,7 @@ fn failed(group: &mut [Job], error: &Error) -> Vec<Answer> {
         | Task::RenewWorker { .. }
         | Task::Claim { .. }
         | Task::InboxPut(_)
+        | Task::KeepRelease(_)
         | Task::InboxMark { .. }
         | Task::Migrate
         | Task::Close => Answer::Failed(error.clone()),
@@ -407,7 +415,7 @@ fn unconfirmed(group: &mut [Job], answers: Vec<Answer>, why: &rusqlite::Error) -
     }
     let answer = |answer| match answer {
         Answer::Deleted(answer) => Answer::Deleted(answer.and_then(|()| Err(doubt()))),
-        Answer::Started(_) | Answer::Claimed(_) | Answer::Put(_) | Answer::Migrated(_) | Answer::Done => {
+        Answer::Started(_) | Answer::Claimed(..) | Answer::Put(_) | Answer::Migrated(_) | Answer::Done => {
             Answer::Failed(Error::Poisoned)
         }
         Answer::Commits | Answer::Failed(_) => answer,

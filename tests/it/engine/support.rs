@@ -17,8 +17,9 @@ use consign::order::{Draft, DraftTender, Line};
 use consign::pipeline::{Physical, Pipeline, physical};
 use consign::stage::dispatch::{DispatchPolicy, Packing};
 use consign::store::{
-    Batch, Brief, Bytes, CommitError, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut, InboxRow,
-    Incarnation, MemoryStore, Migrated, PipelineId, Position, SqliteStore, Stats, Store, Stored,
+    Batch, Brief, Bytes, CommitError, Damaged, Entry, Error, FeedEntry, Filter, Found, Hash, Held, InboxPut,
+    InboxRow, Incarnation, MemoryStore, Migrated, PipelineId, Position, Release, SqliteStore, Stats, Store,
+    Stored,
 };
 use consign::testing::{
     SandboxCarrier, SandboxGateway, SandboxInventory, SandboxPlatform, SandboxScorer, VirtualEnv,
@@ -82,6 +83,8 @@ pub(crate) enum Trouble {
     DiesAfter,
     /// The store itself panics.
     Panics,
+    /// It is written, and then the store panics.
+    PanicsAfter,
 }
 
 /// One life of a process with its store: it counts commits, fails at one of them, and is dead when it is told so.
@@ -91,6 +94,8 @@ pub(crate) struct Life {
     keeps: bool,
     dead: AtomicBool,
     commits: AtomicU64,
+    /// Orders read in this life.
+    pub(crate) loads: AtomicU64,
     trouble: Mutex<Option<(u64, Trouble)>>,
     /// How many loads fail after the trouble.
     blind: AtomicU32,
@@ -124,6 +129,7 @@ impl Life {
             keeps,
             dead: AtomicBool::new(false),
             commits: AtomicU64::new(0),
+            loads: AtomicU64::new(0),
             trouble: Mutex::new(None),
             blind: AtomicU32::new(0),
             chance: Mutex::new((0, 0)),
@@ -220,6 +226,7 @@ impl Life {
 impl Store for Life {
     async fn load(&self, order: &OrderKey) -> Result<Option<Stored>, Error> {
         self.sees()?;
+        self.loads.fetch_add(1, Ordering::SeqCst);
         Ok(self.disk.load(order).await?.map(|stored| self.patched(stored)))
     }
     async fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Position, CommitError>> {
@@ -266,6 +273,11 @@ impl Store for Life {
                     Err(lost())
                 }
                 Some(Trouble::Panics) => panic!("the store was told to panic"),
+                Some(Trouble::PanicsAfter) => {
+                    let written = self.disk.commit(vec![batch]).await.pop().unwrap();
+                    self.commits.fetch_add(u64::from(written.is_ok()), Ordering::SeqCst);
+                    panic!("the store was told to panic when it had written")
+                }
                 Some(Trouble::DiesBefore) => {
                     self.die();
                     Err(CommitError::Store(Error::Closed))
@@ -372,6 +384,15 @@ impl Store for Life {
     }
     async fn pipelines(&self) -> Result<Vec<Held>, Error> {
         self.disk.pipelines().await
+    }
+    async fn keep_release(&self, release: Release) -> Result<(), Error> {
+        self.disk.keep_release(release).await
+    }
+    async fn releases(&self) -> Result<Vec<Release>, Error> {
+        self.disk.releases().await
+    }
+    async fn damaged(&self) -> Result<Vec<Damaged>, Error> {
+        self.disk.damaged().await
     }
     async fn check(&self) -> Result<(), Error> {
         self.disk.check().await
