@@ -1,5 +1,7 @@
 //! The task of one order: it alone steps it, one input after the other.
 
+mod inbox;
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use super::watch::Watch;
 use super::words;
 use crate::clock::Timestamp;
 use crate::gateway::{Repeats, Ticket};
-use crate::id::{Actor, OrderKey};
+use crate::id::{Actor, Key, OrderKey, Role};
 use crate::journal::{Desk, Kept, Screened, Speaker};
 use crate::machine::{Again, Call, Mode, Reply, Told};
 use crate::order::Order;
@@ -39,6 +41,10 @@ const ATTEMPTS: u32 = 5;
 const MAX_DUE: u32 = 1024;
 /// The largest record of one input, with what follows from it: 1 MiB.
 pub const MAX_RECORD_BYTES: u64 = 1 << 20;
+
+/// The largest message that may wait for its turn: it stands in the record twice then, as it was told and in the state
+/// that it leads to, and some things beside it. 508 KiB.
+pub const MAX_MESSAGE_BYTES: u64 = MAX_RECORD_BYTES / 2 - 4096;
 
 /// How deep a record may be nested, the record itself counted. Deeper ones could be written, and not read again.
 pub const MAX_DEPTH: usize = 64;
@@ -61,7 +67,7 @@ pub(super) enum Msg {
     },
     Command {
         by: Actor,
-        key: Option<u64>,
+        key: Option<u128>,
         call: Call,
         reply: oneshot::Sender<Result<Done, CommandError>>,
     },
@@ -74,6 +80,15 @@ pub(super) enum Msg {
         delivery: Box<Delivery>,
         reply: oneshot::Sender<Result<Delivered, DeliverError>>,
     },
+    /// A person lets go of a message that waits.
+    Drop {
+        by: Actor,
+        source: Arc<str>,
+        event: Arc<str>,
+        reply: oneshot::Sender<Result<Done, CommandError>>,
+    },
+    /// Messages have waited for long; the order may not exist.
+    Expire,
     Wake,
     Recover,
     /// The adapter of an effect never let go of the thread of the task that the order had before.
@@ -88,11 +103,11 @@ impl Msg {
     pub(super) fn refuse_stopped(self) {
         match self {
             Msg::Place { reply, .. } => drop(reply.send(Err(PlaceError::Stopped))),
-            Msg::Command { reply, .. } | Msg::Release { reply, .. } => {
+            Msg::Command { reply, .. } | Msg::Release { reply, .. } | Msg::Drop { reply, .. } => {
                 drop(reply.send(Err(CommandError::Stopped)));
             }
             Msg::Evidence { reply, .. } => drop(reply.send(Err(DeliverError::Stopped))),
-            Msg::Wake | Msg::Recover | Msg::Stuck { .. } | Msg::Heard(_) => {}
+            Msg::Expire | Msg::Wake | Msg::Recover | Msg::Stuck { .. } | Msg::Heard(_) => {}
         }
     }
 }
@@ -208,10 +223,13 @@ struct OrderTask {
 
 impl Drop for OrderTask {
     /// A task that does not end in order (it is given up, or a store panicked under it) leaves the order to the next
-    /// input: it is read again, and what was under way goes on from its records.
+    /// input: it is read again, and what was under way goes on from its records, after a few seconds at the latest.
     fn drop(&mut self) {
         if !self.ended {
             self.inner.rest(&self.id, &self.watch);
+            if !self.watch.is_lost() && !self.inner.abandoned() {
+                self.inner.left(&self.id);
+            }
         }
     }
 }
@@ -403,6 +421,11 @@ impl OrderTask {
                 let answer = self.evidence(*delivery).await;
                 let _ = reply.send(answer);
             }
+            Msg::Drop { by, source, event, reply } => {
+                let answer = self.let_go(by, source, event).await;
+                let _ = reply.send(answer);
+            }
+            Msg::Expire => self.expire().await,
             Msg::Wake => {
                 if let Some(live) = &mut self.live {
                     live.armed = None;
@@ -468,15 +491,19 @@ impl OrderTask {
     }
 
     async fn asked(&mut self, event: Event) -> Result<Done, CommandError> {
-        match self.apply(&event).await {
+        let about = if let EventKind::Command { call, .. } = &event.kind {
+            Some((call.place.unwrap_or(call.machine), call.key))
+        } else {
+            None
+        };
+        match self.apply_once(&event).await {
             Ok(disposition) => {
+                // Where it stands is noted before anything follows: the store may fail in that, and what was accepted
+                // stays accepted.
+                let stands = self.stands(disposition, about);
                 self.take_turns().await;
-                let live = self.live.as_ref();
-                Ok(Done {
-                    disposition,
-                    version: live.map_or(0, |l| l.progress.version),
-                    phase: live.map_or(crate::pipeline::Phase::OnHold, |l| l.progress.phase()),
-                })
+                let lost = || CommandError::Unconfirmed("the order cannot be read".to_owned());
+                self.stands(disposition, about).or(stands).ok_or_else(lost)
             }
             Err(Failed::Unknown) => Err(CommandError::UnknownOrder { order: self.id.clone() }),
             Err(Failed::Refused(r)) => Err(CommandError::Refused(r)),
@@ -491,7 +518,7 @@ impl OrderTask {
     async fn evidence(&mut self, d: Delivery) -> Result<Delivered, DeliverError> {
         let message = crate::pipeline::print(&["message", &d.source, &d.event]);
         let kept = Kept { call: d.evidence, occurred: d.occurred, by: d.by };
-        match self.offer(&kept, Some(message)).await {
+        match self.offer_once(&kept, message).await {
             Ok(Some(Disposition::Duplicate)) => Ok(Delivered::Known),
             Ok(Some(disposition)) => {
                 self.take_turns().await;
@@ -524,10 +551,7 @@ impl OrderTask {
             Screened::Clean | Screened::Forbidden(_) => None,
         };
         let body = desk.keep(clean.as_ref().unwrap_or(kept)).map_err(EngineError::from)?;
-        let (bytes, limit) = (u64::try_from(body.len()).unwrap_or(u64::MAX), MAX_RECORD_BYTES);
-        if bytes > limit {
-            return Err(EngineError::TooLarge { order: self.id.clone(), bytes, limit }.into());
-        }
+        self.judge(&body)?;
         if self.inner.waits(&self.id) {
             let rows = self.inner.inbox_take(&self.id).await.map_err(EngineError::from)?;
             let known = rows.iter().any(|row| row.source == source && row.event == event);
@@ -573,16 +597,19 @@ impl OrderTask {
             }
             let mut kept: Vec<(Kept, InboxRow)> = Vec::with_capacity(rows.len());
             for row in rows {
+                if self.inner.is_sour(&row) {
+                    continue;
+                }
                 match desk.kept(&row.body) {
                     Ok(k) => kept.push((k, row)),
-                    Err(e) => self.park(&format!("evidence in the inbox cannot be read: {e}")).await,
+                    Err(e) => self.sours(&row, &format!("it cannot be read: {e}")).await,
                 }
             }
             kept.sort_by_key(|(k, _)| k.occurred);
             let mut moved = false;
             for (k, row) in kept {
                 let message = crate::pipeline::print(&["message", &row.source, &row.event]);
-                match self.offer(&k, Some(message)).await {
+                match self.offer_once(&k, message).await {
                     Ok(Some(_)) => {
                         // A second commit: should it be lost, the fact is known to the order and falls away there.
                         if self.inner.inbox_mark(&row).await.is_err() {
@@ -593,12 +620,13 @@ impl OrderTask {
                         break;
                     }
                     Ok(None) => {}
+                    // Its step is what parked the order; what came after it has its turn.
+                    Err(Failed::Engine(EngineError::Parked { .. })) => {}
                     Err(failed) if failed.transient() => {
                         self.due.wake = true;
                         return;
                     }
-                    // It waits for a person; what came after it does not.
-                    Err(_) => {}
+                    Err(failed) => self.sours(&row, &failed.engine(&self.id).to_string()).await,
                 }
             }
             if !moved {
@@ -745,6 +773,7 @@ impl OrderTask {
                 // What happened is heard, and so is a person.
                 EventKind::Answer { .. }
                 | EventKind::Evidence { .. }
+                | EventKind::LetGo { .. }
                 | EventKind::Park { .. }
                 | EventKind::Upgrade { .. }
                 | EventKind::Release { .. } => {}
@@ -790,6 +819,7 @@ impl OrderTask {
             | EventKind::Evidence { .. }
             | EventKind::Timer { .. }
             | EventKind::Begin { .. }
+            | EventKind::LetGo { .. }
             | EventKind::Park { .. }
             | EventKind::Upgrade { .. }
             | EventKind::Release { .. } => None,
@@ -1001,6 +1031,7 @@ impl OrderTask {
             | EventKind::Begin { .. }
             | EventKind::Retry { .. }
             | EventKind::Park { .. }
+            | EventKind::LetGo { .. }
             | EventKind::Release { .. }
             | EventKind::Upgrade { .. }) => kind,
         };
@@ -1205,10 +1236,10 @@ impl OrderTask {
                 Some(Err(_)) => CallEnd::Panicked,
             };
             match &end {
-                CallEnd::Said(Reply::Done(_) | Reply::Declined(_) | Reply::Later(_)) => wired.lane.worked(),
+                CallEnd::Said(Reply::Done(_) | Reply::Declined(_) | Reply::Later(_)) => permit.worked(),
                 CallEnd::Said(Reply::NotSent(_) | Reply::Unknown(_) | Reply::Contradicted(_))
                 | CallEnd::Late(_)
-                | CallEnd::Panicked => wired.lane.failed(inner.env.now()),
+                | CallEnd::Panicked => permit.failed(inner.env.now()),
                 CallEnd::Kept(_) | CallEnd::Withdrawn | CallEnd::Lost | CallEnd::Unsure => {}
             }
             drop(permit);
@@ -1244,7 +1275,7 @@ impl OrderTask {
             CallEnd::Said(Reply::Done(told)) => Ok(EffectAnswer::Done(told)),
             CallEnd::Said(Reply::Declined(told)) => Ok(EffectAnswer::Declined(told)),
             CallEnd::Said(Reply::Later(wait)) => {
-                Err((now.saturating_add(wait.max(Duration::from_millis(1))), false))
+                Err((now.saturating_add(budget.later(w.attempt, wait)), false))
             }
             CallEnd::Said(Reply::NotSent(_)) if more => Err((again(), false)),
             CallEnd::Said(Reply::NotSent(why)) => {

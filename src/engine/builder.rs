@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Engine;
 use super::env::{Env, TokioEnv};
@@ -24,17 +25,18 @@ use crate::stage::dispatch::{
 use crate::stage::payment::{Capture, Charge, Close, Inquire, Void};
 use crate::stage::refund::{InquireRefund, SendBack};
 use crate::stage::review::Score;
-use crate::store::Store;
+use crate::store::{PipelineId, Release, Store};
 
 /// Wires an engine.
 pub struct EngineBuilder {
-    pipelines: Vec<Arc<Pipeline>>,
+    pipelines: Vec<Pipeline>,
     store: Option<Arc<dyn Store>>,
     handlers: BTreeMap<&'static str, (Arc<dyn AnyHandler>, &'static str)>,
     lanes: BTreeMap<&'static str, LaneLimits>,
     env: Arc<dyn Env>,
     limits: Limits,
     worker: String,
+    leave_unread: bool,
 }
 
 impl std::fmt::Debug for EngineBuilder {
@@ -56,13 +58,14 @@ impl EngineBuilder {
             env: Arc::new(TokioEnv::default()),
             limits: Limits::default(),
             worker: "engine".to_owned(),
+            leave_unread: false,
         }
     }
 
     /// Registers a pipeline. New orders go to the first one, unless they name another.
     #[must_use]
     pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
-        self.pipelines.push(Arc::new(pipeline));
+        self.pipelines.push(pipeline);
         self
     }
 
@@ -186,6 +189,23 @@ impl EngineBuilder {
         self
     }
 
+    /// How long messages wait for an order that does not come; after that they stand in
+    /// [`Report::expired`](super::Report::expired), and are not kept any more. Default 30 days.
+    #[must_use]
+    pub fn unknown_orders(mut self, wait: Duration) -> Self {
+        self.limits.unknown = wait;
+        self
+    }
+
+    /// Starts although there are open orders that no registered pipeline can read, and leaves them where they are: for
+    /// another worker on the same store, or for a later release. Otherwise they are a fault
+    /// ([`StartFault::Unread`]).
+    #[must_use]
+    pub fn leave_unread(mut self) -> Self {
+        self.leave_unread = true;
+        self
+    }
+
     /// Where time, waiting, chance and tasks come from. Default: the real world.
     #[must_use]
     pub fn env(mut self, env: Arc<dyn Env>) -> Self {
@@ -193,18 +213,21 @@ impl EngineBuilder {
         self
     }
 
-    /// Starts: checks the wiring, takes over what the store holds, and goes on with it.
+    /// Starts: checks the wiring, takes over what the store holds, and goes on with it. What the orders of each
+    /// registered pipeline are stored under is kept in the store: orders of an earlier release go on under this one if
+    /// it can read all of that, whether or not its builder named the release
+    /// ([`upgrades`](crate::pipeline::Builder::upgrades)).
     ///
     /// # Errors
     ///
     /// [`StartFaults`]: every fault at once. Nothing was started.
-    pub async fn start(self) -> Result<Engine, StartFaults> {
+    pub async fn start(mut self) -> Result<Engine, StartFaults> {
         let mut faults = Vec::new();
         if self.pipelines.is_empty() {
             faults.push(StartFault::NoPipeline);
         }
         for (n, p) in self.pipelines.iter().enumerate() {
-            let same = |q: &&Arc<Pipeline>| q.name() == p.name() && q.version() == p.version();
+            let same = |q: &&Pipeline| q.name() == p.name() && q.version() == p.version();
             if self.pipelines.iter().take(n).any(|q| same(&q)) {
                 faults.push(StartFault::PipelineTwice { name: p.name(), version: p.version() });
             }
@@ -231,20 +254,27 @@ impl EngineBuilder {
                 }
             });
         }
+        if self.store.is_none() {
+            faults.push(StartFault::NoStore);
+        }
+        if let (Some(store), true) = (self.store.clone(), faults.is_empty()) {
+            let unread = releases(&*store, &mut self.pipelines).await;
+            match unread.map_err(StartFault::from) {
+                Err(fault) => faults.push(fault),
+                Ok(unread) if self.leave_unread => {
+                    unread.iter().for_each(|fault| tracing::warn!(%fault, "open orders are left alone"));
+                }
+                Ok(unread) => faults.extend(unread),
+            }
+        }
         let mut desks = Vec::new();
-        for p in &self.pipelines {
-            match Desk::new(p.clone()) {
+        for p in self.pipelines {
+            match Desk::new(Arc::new(p)) {
                 Ok(desk) => desks.push(Arc::new(desk)),
                 Err(e) => faults.push(StartFault::Engine(EngineError::Journal(e.into()))),
             }
         }
-        let Some(store) = self.store else {
-            faults.push(StartFault::NoStore);
-            return Err(StartFaults(faults));
-        };
-        if !faults.is_empty() {
-            return Err(StartFaults(faults));
-        }
+        let Some(store) = self.store.filter(|_| faults.is_empty()) else { return Err(StartFaults(faults)) };
         let mut lanes: BTreeMap<&'static str, Arc<Lane>> = BTreeMap::new();
         let mut wired = BTreeMap::new();
         for (effect, (handler, lane)) in self.handlers {
@@ -257,4 +287,64 @@ impl EngineBuilder {
             .map_err(|e| StartFaults(vec![StartFault::Engine(e)]))?;
         Ok(Engine { inner })
     }
+}
+
+/// Brings the store up to date, keeps what the orders of each release are stored under, and lets a release go on with
+/// the orders of earlier ones. Gives the open orders that nothing reads.
+async fn releases(store: &dyn Store, pipelines: &mut [Pipeline]) -> Result<Vec<StartFault>, EngineError> {
+    let migrated = store.migrate().await?;
+    if migrated.from < migrated.to {
+        tracing::info!(from = migrated.from, to = migrated.to, "the store was brought up to date");
+    }
+    let kept = store.releases().await?;
+    let mut unread = Vec::new();
+    for held in store.pipelines().await? {
+        let (version, fingerprint) = (held.version, held.fingerprint);
+        let own = |p: &Pipeline| {
+            *held.pipeline == *p.name() && p.version() == version && p.fingerprint() == fingerprint
+        };
+        let reads = |p: &Pipeline| own(p) || *held.pipeline == *p.name() && p.upgrades(version, fingerprint);
+        if pipelines.iter().any(reads) {
+            continue;
+        }
+        let is = |release: &&Release| {
+            let PipelineId { name, version, fingerprint } = &release.id;
+            (name, *version, *fingerprint) == (&held.pipeline, held.version, held.fingerprint)
+        };
+        let names = kept.iter().find(is).map(|release| crate::journal::read_names(&release.names));
+        let mut why = Vec::new();
+        match names {
+            None => why.push("what they are stored under was not kept".to_owned()),
+            Some(Err(e)) => why.push(format!("what they are stored under cannot be read: {e}")),
+            Some(Ok(names)) => {
+                // The same version first, then the newest.
+                let mut same: Vec<&mut Pipeline> =
+                    pipelines.iter_mut().filter(|p| *held.pipeline == *p.name()).collect();
+                same.sort_by_key(|p| std::cmp::Reverse((p.version() == version, p.version())));
+                if same.is_empty() {
+                    why.push(format!("no pipeline `{}` is registered", held.pipeline));
+                }
+                for p in same {
+                    let faults = p.goes_on_with(&names);
+                    if faults.is_empty() {
+                        why.clear();
+                        break;
+                    }
+                    why.extend(faults.iter().map(ToString::to_string));
+                }
+            }
+        }
+        if !why.is_empty() && held.open > 0 {
+            let (pipeline, open) = (held.pipeline.to_string(), held.open);
+            unread.push(StartFault::Unread { pipeline, version, fingerprint, open, why });
+        }
+    }
+    for p in pipelines {
+        let id = PipelineId { name: p.name().into(), version: p.version(), fingerprint: p.fingerprint() };
+        let release = Release { id, names: crate::journal::save_names(&p.names())? };
+        if !kept.contains(&release) {
+            store.keep_release(release).await?;
+        }
+    }
+    Ok(unread)
 }

@@ -33,7 +33,7 @@ pub enum PlaceError {
     /// Too much is under way.
     #[error("the engine takes nothing new at the moment")]
     Overloaded,
-    /// The engine is stopping.
+    /// The engine is stopping. Nothing was written.
     #[error("the engine is stopped")]
     Stopped,
     // Place it again: it is the same order if it was written.
@@ -70,7 +70,7 @@ pub enum CommandError {
     /// Too much is under way.
     #[error("the engine takes nothing new at the moment")]
     Overloaded,
-    /// The engine is stopping.
+    /// The engine is stopping. Nothing was written.
     #[error("the engine is stopped")]
     Stopped,
     /// Nobody knows whether it was written. Send it again under the same key.
@@ -112,9 +112,12 @@ pub enum DeliverError {
     /// Too much is under way.
     #[error("the engine takes nothing new at the moment")]
     Overloaded,
-    /// The engine is stopping.
+    /// The engine is stopping. Nothing was written.
     #[error("the engine is stopped")]
     Stopped,
+    /// Nobody knows whether it was written.
+    #[error("it is not known whether the message was written: {0}")]
+    Unconfirmed(String),
     /// The store or a record.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -219,6 +222,25 @@ pub enum StartFault {
     /// No store was given.
     #[error("no store is given")]
     NoStore,
+    /// Open orders run under a release that nothing here can read, and would be left where they are: no webhook is
+    /// taken for them, and no deadline kept. Register a pipeline that reads them, or say
+    /// [`leave_unread`](super::EngineBuilder::leave_unread).
+    #[error(
+        "{open} open orders of `{pipeline}` version {version} ({fingerprint:016x}) cannot be read: {}",
+        .why.join("; ")
+    )]
+    Unread {
+        /// The pipeline that they were placed on.
+        pipeline: String,
+        /// Its version.
+        version: u32,
+        /// The fingerprint of its tables.
+        fingerprint: u64,
+        /// How many are open.
+        open: u64,
+        /// What stands in the way.
+        why: Vec<String>,
+    },
     /// An effect has no handler.
     #[error("the effect `{effect}` has no handler")]
     NoHandler {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::env::{Busy, Env};
 use super::error::EngineError;
 use super::lane::{Budget, Lane};
 use super::observe;
-use super::view::{Change, OrderView, Report, Stopped};
+use super::view::{Change, Expired, OrderView, Report, Stopped, Waiting};
 use super::watch::Watch;
 use super::words;
 use crate::clock::Timestamp;
@@ -23,13 +23,19 @@ use crate::journal::Desk;
 use crate::pipeline::Pipeline;
 use crate::planted::{Mutant, planted};
 use crate::store::{
-    Bytes, Error as StoreError, Hash, Held, InboxPut, InboxRow, Incarnation, PipelineId, Position, Store,
-    Stored,
+    Bytes, Damaged, Error as StoreError, Hash, Held, InboxPut, InboxRow, Incarnation, PipelineId, Position,
+    Store, Stored,
 };
 
 /// How long a worker's lease runs; it is renewed three times within it.
 const LEASE: Duration = Duration::from_secs(30);
 const SHARDS: usize = 64;
+/// When somebody goes on with an order whose task did not end in order.
+const LEFT: Duration = Duration::from_secs(5);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// How many damaged orders, and how many expired messages, a report names.
+const REMEMBERED: usize = 1000;
 
 pub(super) struct Wired {
     pub handler: Arc<dyn AnyHandler>,
@@ -42,11 +48,14 @@ pub(super) struct Limits {
     pub inputs: usize,
     pub cache: usize,
     pub journal: u64,
+    /// How long messages wait for an order that does not come.
+    pub unknown: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { budget: Budget::default(), inputs: 10_000, cache: 10_000, journal: 10_000 }
+        let unknown = Duration::from_secs(30 * 24 * 60 * 60);
+        Self { budget: Budget::default(), inputs: 10_000, cache: 10_000, journal: 10_000, unknown }
     }
 }
 
@@ -97,11 +106,48 @@ pub(super) struct Inner {
     /// Evidence that waits, where a test plants that it is not on the disk.
     kept: Mutex<Vec<InboxRow>>,
     policies: Mutex<BTreeMap<Hash, Bytes>>,
-    idle: Mutex<VecDeque<OrderKey>>,
+    idle: Mutex<Idle>,
     inputs: AtomicUsize,
     active: AtomicUsize,
     quiet: Notify,
     unread: Mutex<Vec<Held>>,
+    /// Orders whose task did not end in order: what it had under way is nobody's.
+    left: Mutex<BTreeSet<OrderKey>>,
+    /// Orders of which something cannot be read, by their stored names, and why.
+    damaged: Mutex<BTreeMap<String, String>>,
+    /// Messages that could not be taken when their turn came.
+    sour: Mutex<BTreeSet<Message>>,
+    expired: Mutex<VecDeque<Expired>>,
+    /// When it is looked next which messages have waited for long, in milliseconds.
+    expires: AtomicI64,
+}
+
+/// A message: order, source and event.
+type Message = (OrderKey, Arc<str>, Arc<str>);
+
+/// The orders that rest in memory, from the one that has rested longest. Each is in it once.
+#[derive(Debug, Default)]
+struct Idle {
+    next: u64,
+    by_age: BTreeMap<u64, OrderKey>,
+    ages: HashMap<OrderKey, u64>,
+}
+
+impl Idle {
+    /// Notes that an order rests from now on. Gives the one that is too many.
+    fn rests(&mut self, id: &OrderKey, room: usize) -> Option<OrderKey> {
+        if let Some(was) = self.ages.insert(id.clone(), self.next) {
+            self.by_age.remove(&was);
+        }
+        self.by_age.insert(self.next, id.clone());
+        self.next = self.next.saturating_add(1);
+        if self.by_age.len() <= room {
+            return None;
+        }
+        let (_, oldest) = self.by_age.pop_first()?;
+        self.ages.remove(&oldest);
+        Some(oldest)
+    }
 }
 
 impl std::fmt::Debug for Inner {
@@ -128,10 +174,6 @@ impl Inner {
         worker: &str,
     ) -> Result<Arc<Self>, EngineError> {
         let now = env.now();
-        let migrated = store.migrate().await?;
-        if migrated.from < migrated.to {
-            tracing::info!(from = migrated.from, to = migrated.to, "the store was brought up to date");
-        }
         let me = store.start_worker(worker, now, now.saturating_add(LEASE)).await?;
         let inner = Arc::new(Self {
             desks,
@@ -152,6 +194,11 @@ impl Inner {
             kept: Mutex::default(),
             policies: Mutex::default(),
             idle: Mutex::default(),
+            left: Mutex::default(),
+            damaged: Mutex::default(),
+            sour: Mutex::default(),
+            expired: Mutex::default(),
+            expires: AtomicI64::new(i64::MIN),
             inputs: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
             quiet: Notify::new(),
@@ -197,13 +244,20 @@ impl Inner {
             }
             for stored in page {
                 let c = &stored.columns;
+                let wants = match crate::journal::wants(&stored.progress) {
+                    Ok(wants) => wants,
+                    Err(e) => {
+                        self.damage(stored.order.to_string(), &e.to_string());
+                        continue;
+                    }
+                };
                 self.counters.recovered.fetch_add(1, Ordering::Relaxed);
                 // The row says when it must be woken; whether a crash interrupted an effect stands in its progress.
                 let current = self.desks.iter().any(|d| {
                     let p = d.pipeline();
                     p.version() == c.pipeline_version && p.fingerprint() == c.fingerprint
                 });
-                if has_wanted(&stored.progress) || lock(&self.waiting).contains(&stored.order) {
+                if wants || lock(&self.waiting).contains(&stored.order) {
                     self.post(stored.order.clone(), Msg::Recover);
                 } else if !current {
                     // Brought up to date at once: it may wait for instants that the older release did not set.
@@ -214,7 +268,61 @@ impl Inner {
             }
         }
         *lock(&self.unread) = unread;
+        self.meet_damage().await;
         Ok(())
+    }
+
+    /// Leaves an order where it is, and says so once.
+    pub(super) fn damage(&self, order: String, why: &str) {
+        let why = words::kept(why);
+        let mut damaged = lock(&self.damaged);
+        if damaged.len() < REMEMBERED && !damaged.contains_key(&order) {
+            tracing::error!(%order, %why, "the order cannot be read, and is left alone");
+            damaged.insert(order, why);
+        }
+    }
+
+    /// Takes over what the store has met.
+    pub(super) async fn meet_damage(&self) {
+        for damaged in self.store.damaged().await.unwrap_or_default() {
+            self.damage(damaged.order, &damaged.why);
+        }
+    }
+
+    /// Whether a message could not be taken when its turn came.
+    pub(super) fn is_sour(&self, row: &InboxRow) -> bool {
+        let sour = lock(&self.sour);
+        !sour.is_empty() && sour.contains(&(row.order.clone(), row.source.clone(), row.event.clone()))
+    }
+
+    /// Notes that a message could not be taken. Whether that is new.
+    pub(super) fn sours(&self, row: &InboxRow) -> bool {
+        lock(&self.sour).insert((row.order.clone(), row.source.clone(), row.event.clone()))
+    }
+
+    /// Notes that nobody heard a message.
+    pub(super) fn expired(&self, message: Expired) {
+        tracing::warn!(order = %message.order, source = %message.source, event = %message.event,
+            "a message waited for an order that did not come, and is not kept any more");
+        let mut expired = lock(&self.expired);
+        if expired.len() >= REMEMBERED {
+            expired.pop_front();
+        }
+        expired.push_back(message);
+    }
+
+    /// Once an hour, asks the orders that messages wait for whether they exist.
+    fn expire(self: &Arc<Self>, now: Timestamp) {
+        if self.waiting_count.load(Ordering::Acquire) == 0
+            || now.millis() < self.expires.load(Ordering::Acquire)
+        {
+            return;
+        }
+        self.expires.store(now.saturating_add(HOUR).millis(), Ordering::Release);
+        let waiting = lock(&self.waiting).clone();
+        for id in waiting {
+            self.post(id, Msg::Expire);
+        }
     }
 
     pub(super) fn desk_for(&self, name: Option<&str>) -> Option<Arc<Desk>> {
@@ -367,6 +475,12 @@ impl Inner {
         self.ended();
     }
 
+    /// Sees to it that somebody goes on with an order whose task did not end in order.
+    pub(super) fn left(&self, id: &OrderKey) {
+        lock(&self.left).insert(id.clone());
+        self.arm(self.env.now().saturating_add(LEFT), id.clone());
+    }
+
     fn ended(&self) {
         if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.quiet.notify_waiters();
@@ -375,11 +489,7 @@ impl Inner {
 
     /// Keeps as many orders without work in memory as there is room for.
     fn evict(&self, id: &OrderKey) {
-        let oldest = {
-            let mut idle = lock(&self.idle);
-            idle.push_back(id.clone());
-            if idle.len() > self.limits.cache { idle.pop_front() } else { None }
-        };
+        let oldest = lock(&self.idle).rests(id, self.limits.cache);
         if let Some(old) = oldest {
             let mut shard = lock(self.shard(&old));
             if shard.get(&old).is_some_and(|s| !s.running && s.queue.is_empty()) {
@@ -424,8 +534,10 @@ impl Inner {
         }
         due.dedup();
         for id in due {
-            self.post(id, Msg::Wake);
+            let left = lock(&self.left).remove(&id);
+            self.post(id, if left { Msg::Recover } else { Msg::Wake });
         }
+        self.expire(now);
     }
 
     pub(super) fn waits(&self, id: &OrderKey) -> bool {
@@ -499,10 +611,17 @@ impl Inner {
     }
 
     pub(super) async fn load(&self, id: &OrderKey) -> Result<Option<Live>, EngineError> {
-        match observe::load(id, self.store.load(id)).await? {
-            Some(stored) => Ok(Some(self.open(&stored).await?)),
-            None => Ok(None),
+        let loaded = async {
+            match observe::load(id, self.store.load(id)).await? {
+                Some(stored) => Ok(Some(self.open(&stored).await?)),
+                None => Ok(None),
+            }
+        };
+        let loaded = loaded.await;
+        if let Err(e @ (EngineError::Journal(_) | EngineError::Store(StoreError::Corrupt { .. }))) = &loaded {
+            self.damage(id.to_string(), &e.to_string());
         }
+        loaded
     }
 
     pub(super) async fn view(&self, id: &OrderKey) -> Result<Option<OrderView>, EngineError> {
@@ -513,11 +632,29 @@ impl Inner {
         Ok(self.load(id).await?.map(|l| l.view()))
     }
 
+    /// The messages that wait for an order, in the order in which they came.
+    pub(super) async fn messages(&self, id: &OrderKey) -> Result<Vec<Waiting>, EngineError> {
+        let rows = self.inbox_take(id).await?;
+        let desk = match self.store.load(id).await? {
+            Some(stored) => {
+                let c = &stored.columns;
+                self.desk_of(&c.pipeline, c.pipeline_version, c.fingerprint)
+            }
+            None => self.desks.first().cloned(),
+        };
+        Ok(rows.iter().map(|row| waiting(desk.as_deref(), row)).collect())
+    }
+
     pub(super) fn report(&self) -> Report {
         let c = &self.counters;
         let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
         Report {
             unread: lock(&self.unread).clone(),
+            damaged: lock(&self.damaged)
+                .iter()
+                .map(|(order, why)| Damaged { order: order.clone(), why: why.clone() })
+                .collect(),
+            expired: lock(&self.expired).iter().cloned().collect(),
             recovered: get(&c.recovered),
             interrupted: get(&c.interrupted),
             commits: get(&c.commits),
@@ -556,9 +693,22 @@ impl Inner {
     }
 }
 
-/// Whether stored progress has effects that wait for an answer, without reading all of it.
-fn has_wanted(progress: &[u8]) -> bool {
-    !progress.windows(8).any(|w| w == b",\"w\":[],")
+/// A message that waits, for people.
+pub(super) fn waiting(desk: Option<&Desk>, row: &InboxRow) -> Waiting {
+    let read = desk.map(|desk| (desk, desk.kept(&row.body)));
+    let (occurred, says) = match read {
+        Some((desk, Ok(kept))) => {
+            let place = kept.call.place.unwrap_or(kept.call.machine);
+            (
+                Some(kept.occurred),
+                format!("{place} {} {}", kept.call.key, desk.pipeline().input_name(&kept.call)),
+            )
+        }
+        Some((_, Err(e))) => (None, format!("it cannot be read: {e}")),
+        None => (None, "no pipeline reads it".to_owned()),
+    };
+    let InboxRow { source, event, received_at, .. } = row.clone();
+    Waiting { source, event, received_at, occurred, says }
 }
 
 /// Wakes orders when their instants pass.

@@ -29,13 +29,15 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 
-pub use actor::{MAX_DEPTH, MAX_RECORD_BYTES, MAX_WAITING};
+pub use actor::{MAX_DEPTH, MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MAX_WAITING};
 pub use builder::EngineBuilder;
 pub use env::{Busy, Env, TokioEnv};
 pub use error::{CommandError, DeliverError, EngineError, PlaceError, StartFault, StartFaults};
 pub use lane::{Budget, LaneLimits};
 pub use queue::{HeldCase, QueuePlace, QueuedCase};
-pub use view::{Change, Delivered, Delivery, Done, OrderView, Placed, Report, Stopped, Summary};
+pub use view::{
+    Change, Delivered, Delivery, Done, Expired, OrderView, Placed, Report, Stopped, Summary, Waiting,
+};
 
 use crate::clock::Timestamp;
 use crate::id::{Actor, OrderKey, TenantId};
@@ -45,6 +47,9 @@ use crate::pipeline::Pipeline;
 use crate::store::{Brief, FeedEntry, Filter, Found, Position};
 use actor::Msg;
 use inner::Inner;
+
+/// Why an input that was handed over has no answer.
+const DIED: &str = "the order's task ended before it answered";
 
 /// Carries orders to their ends. Cheap to clone; every clone is the same engine.
 ///
@@ -94,11 +99,18 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let msg = Msg::Place { desk, order: Box::new(order), reply };
         self.inner.admit(id, msg).map_err(|()| PlaceError::Overloaded)?;
-        answer.await.unwrap_or(Err(PlaceError::Stopped))
+        answer.await.unwrap_or_else(|_| Err(PlaceError::Unconfirmed(DIED.to_owned())))
     }
 
-    /// Sends a command. `key` is the caller's own key for it: the same key again changes nothing and answers `Ok`. An
-    /// order remembers its newest 64 keys; an empty key is not remembered.
+    /// Sends a command. `key` is the caller's own key for it, and an order knows every key that it ever accepted a
+    /// command under: the same command of the same actor under the same key again changes nothing, and answers
+    /// `Duplicate` with where the order stands *now*, which need not be where the command had led. Another command,
+    /// another actor or other content under a known key is refused. An empty key is not remembered.
+    ///
+    /// A key names one wish of one person, not a kind of wish: take a random one for each form that is shown or each
+    /// message that is read (`pack-7f3c..`), keep it with the wish until there is an answer, and take a new one when
+    /// the person asks anew. One that is built of what the command is about (`pack-parcel-1`) makes a second packing,
+    /// after the first was undone, a duplicate of the first.
     ///
     /// # Errors
     ///
@@ -111,11 +123,11 @@ impl Engine {
         key: &str,
         command: Call,
     ) -> Result<Done, CommandError> {
-        let print = (!key.is_empty()).then(|| crate::pipeline::print(&["command", key]));
+        let print = (!key.is_empty()).then(|| crate::pipeline::key_print(key));
         let (reply, answer) = oneshot::channel();
         let msg = Msg::Command { by, key: print, call: command, reply };
         self.inner.admit(order.clone(), msg).map_err(|()| CommandError::Overloaded)?;
-        answer.await.unwrap_or(Err(CommandError::Stopped))
+        answer.await.unwrap_or_else(|_| Err(CommandError::Unconfirmed(DIED.to_owned())))
     }
 
     /// Hands over what the outside said. When it answers `Ok`, it is applied, known already, or kept until its turn; in
@@ -136,7 +148,36 @@ impl Engine {
         let order = delivery.order.clone();
         let msg = Msg::Evidence { delivery: Box::new(delivery), reply };
         self.inner.admit(order, msg).map_err(|()| DeliverError::Overloaded)?;
-        answer.await.unwrap_or(Err(DeliverError::Stopped))
+        answer.await.unwrap_or_else(|_| Err(DeliverError::Unconfirmed(DIED.to_owned())))
+    }
+
+    /// The messages that wait for an order, which need not exist: in the order in which they came.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] when the store cannot be read.
+    pub async fn messages(&self, order: &OrderKey) -> Result<Vec<Waiting>, EngineError> {
+        self.inner.messages(order).await
+    }
+
+    /// Lets go of a message that waits for its turn with an order and can never have it: a person of the shop has
+    /// looked. The journal keeps who did it, and which message it was; delivered again, it is known.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`], with [`Refused::UnknownMessage`](crate::pipeline::Refused::UnknownMessage) when no such
+    /// message waits, and [`Refused::OnlyAgents`](crate::pipeline::Refused::OnlyAgents) for anybody else.
+    pub async fn drop_message(
+        &self,
+        order: &OrderKey,
+        by: Actor,
+        source: &str,
+        event: &str,
+    ) -> Result<Done, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let msg = Msg::Drop { by, source: source.into(), event: event.into(), reply };
+        self.inner.admit(order.clone(), msg).map_err(|()| CommandError::Overloaded)?;
+        answer.await.unwrap_or_else(|_| Err(CommandError::Unconfirmed(DIED.to_owned())))
     }
 
     /// Releases a hold: a person has looked.
@@ -148,7 +189,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let msg = Msg::Release { by, hold, reply };
         self.inner.admit(order.clone(), msg).map_err(|()| CommandError::Overloaded)?;
-        answer.await.unwrap_or(Err(CommandError::Stopped))
+        answer.await.unwrap_or_else(|_| Err(CommandError::Unconfirmed(DIED.to_owned())))
     }
 
     /// Where an order stands. `None` when there is none.
@@ -160,7 +201,8 @@ impl Engine {
         self.inner.view(order).await
     }
 
-    /// Orders by phase, age, queue (a phase) or parked reason, in the order of their keys.
+    /// Orders by phase, age, queue (a phase) or parked reason, in the order of their keys. One whose row cannot be read
+    /// is left out; [`report`](Self::report) names it.
     ///
     /// # Errors
     ///
@@ -171,7 +213,9 @@ impl Engine {
         after: Option<OrderKey>,
         limit: usize,
     ) -> Result<Vec<Brief>, EngineError> {
-        Ok(self.inner.store.list(filter, after, limit).await?)
+        let listed = self.inner.store.list(filter, after, limit).await?;
+        self.inner.meet_damage().await;
+        Ok(listed)
     }
 
     /// Orders of a tenant by an index row, such as a channel's reference (`payment.reference`, `card:ch_123`): in the

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::id::{Actor, Key, OrderKey};
 use crate::machine::{Call, Machine};
 use crate::pipeline::{Disposition, Phase, Pipeline, Progress};
-use crate::store::Held;
+use crate::store::{Damaged, Held};
 
 /// An order that is placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +19,56 @@ pub struct Placed {
     pub version: u64,
 }
 
-/// A command that was accepted.
+/// A command that was accepted, now or earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
-    /// `Moved`, or `Duplicate` when its key was known.
+    /// `Moved`; or `Duplicate` when its key was known: it was accepted earlier, did nothing now, and what it did then
+    /// may have been undone since.
     pub disposition: Disposition,
     /// How many entries the order's journal has now.
     pub version: u64,
     /// Where the order stands now.
     pub phase: Phase,
+    /// The state in which the instance is now that the command was addressed to; `None` for a hold or a message.
+    pub state: Option<&'static str>,
+}
+
+impl Done {
+    /// Whether the command did nothing now, since its key was known.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        self.disposition == Disposition::Duplicate
+    }
+}
+
+/// A message that waits for its order, for its instance, or for its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Who sent it.
+    pub source: Arc<str>,
+    /// The sender's number for it.
+    pub event: Arc<str>,
+    /// When it came in.
+    pub received_at: Timestamp,
+    /// When it happened, says the sender; `None` where it cannot be read.
+    pub occurred: Option<Timestamp>,
+    /// The placement, instance and evidence: `dispatch.parcel 1 DeliveredTo`, or why it cannot be read.
+    pub says: String,
+}
+
+/// A message that waited for an order that did not come, and is not kept any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expired {
+    /// The order it was for.
+    pub order: OrderKey,
+    /// Who sent it.
+    pub source: Arc<str>,
+    /// The sender's number for it. It is known still.
+    pub event: Arc<str>,
+    /// When it came in.
+    pub received_at: Timestamp,
+    /// What it said, as it was kept: JSON.
+    pub body: String,
 }
 
 /// What the outside said, and about what.
@@ -107,6 +148,10 @@ pub struct Report {
     /// Orders that the store holds under pipelines, versions or fingerprints that are not registered. They are left
     /// alone.
     pub unread: Vec<Held>,
+    /// Orders of which something cannot be read. They are left alone, and every other one runs.
+    pub damaged: Vec<Damaged>,
+    /// Messages that waited for an order that did not come: the newest 1,000 since the start.
+    pub expired: Vec<Expired>,
     /// Open orders found at the start.
     pub recovered: u64,
     /// Effects that a crash had interrupted.

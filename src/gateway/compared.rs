@@ -192,7 +192,7 @@ mod tests {
 
     fn ticket() -> Ticket {
         let order = OrderKey::from("o-1".parse::<crate::id::OrderId>().unwrap());
-        let key = OpKey::derive(&order, "payment.attempt", Key(1), "Charge", 0);
+        let key = OpKey::derive(&order, 0, "payment.attempt", Key(1), "Charge", 0);
         let now = Timestamp::from_millis(0);
         Ticket { order, place: "payment.attempt", instance: Key(1), key, attempt: 1, now }
     }

@@ -262,7 +262,7 @@ impl Desk {
         j.raw(",\"h\":").list(p.holds.iter(), |j, h| j.hold(h));
         j.raw(",\"e\":[").int(p.effects.into()).raw(",").int(p.holds_set.into()).raw("],\"c\":");
         j.list(p.commands.iter(), |j, c| {
-            j.int((*c).into());
+            j.text(&c.to_string());
         });
         j.raw(",\"t\":[").int(p.placed_at.millis().into()).raw(",").int(p.updated_at.millis().into());
         j.raw("]}");
@@ -314,7 +314,10 @@ impl Desk {
             });
         }
         if let Some(c) = e.command {
-            j.raw(",\"c\":").int(c.into());
+            j.raw(",\"c\":").text(&c.to_string());
+        }
+        if let Some((source, event, says)) = &e.let_go {
+            j.raw(",\"lg\":[").text(source).raw(",").text(event).raw(",").text(says).raw("]");
         }
         if n == 1 || e.amended {
             j.raw(",\"o\":").text(&format!("{:?}", Hash(p.order.content_hash())));

@@ -116,7 +116,7 @@ struct Folded<'a> {
     holds: Vec<RawHold<'a>>,
     effects: u64,
     holds_set: u32,
-    commands: Vec<u64>,
+    commands: Vec<Cow<'a, str>>,
     placed_at: i64,
     updated_at: i64,
 }
@@ -173,7 +173,7 @@ impl<'a> Folded<'a> {
         }
         self.holds.retain(|h| !e.r.contains(&h.0));
         if let Some(c) = e.c {
-            crate::pipeline::remember_command(&mut self.commands, c);
+            let _ = crate::pipeline::remember_command(&mut self.commands, c);
         }
     }
 

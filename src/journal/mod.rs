@@ -22,8 +22,8 @@ mod texts;
 
 pub use encode::{Desk, Encoded, index_key};
 pub use fold::{ChainFault, fold, verify};
-pub(crate) use read::depth;
 pub use read::{EntryView, JournalError, Kept, ReadPosting, read_entry};
+pub(crate) use read::{depth, read_names, save_names, wants};
 pub(crate) use screen::{Screened, Speaker, screened};
 
 /// The version of the record format that this library writes.

@@ -16,7 +16,8 @@ use crate::ledger::{Code, Posting, Source};
 use crate::machine::{Again, Call, CodecError};
 use crate::order::Order;
 use crate::pipeline::{
-    HeldPolicy, Hold, Progress, Reminds, Restore, RestoredDoubt, RestoredEffect, RestoredInstance,
+    CommandKey, HeldPolicy, Hold, Names, Progress, Reminds, Restore, RestoredDoubt, RestoredEffect,
+    RestoredInstance,
 };
 use crate::store::{Bytes, Hash, Stored};
 
@@ -80,6 +81,35 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Journa
 
 fn known(v: u16) -> Result<(), JournalError> {
     if v > FORMAT { Err(JournalError::Newer { found: v, known: FORMAT }) } else { Ok(()) }
+}
+
+/// The stored form of what a release stores its orders under.
+///
+/// # Errors
+///
+/// [`JournalError`] when it cannot be stored.
+pub(crate) fn save_names(names: &Names) -> Result<Bytes, JournalError> {
+    Ok(serde_json::to_vec(names).map_err(JournalError::damaged)?.into())
+}
+
+/// What a release stores its orders under.
+///
+/// # Errors
+///
+/// [`JournalError`] when it cannot be read.
+pub(crate) fn read_names(body: &[u8]) -> Result<Names, JournalError> {
+    serde_json::from_slice(body).map_err(JournalError::damaged)
+}
+
+/// Whether stored progress has effects that wait for an answer.
+///
+/// # Errors
+///
+/// [`JournalError`] when it cannot be read.
+pub(crate) fn wants(progress: &[u8]) -> Result<bool, JournalError> {
+    let raw: RawProgress<'_> = parse(progress)?;
+    known(raw.v)?;
+    Ok(!raw.w.is_empty())
 }
 
 fn posting(raw: &RawPosting<'_>) -> Result<Posting, JournalError> {
@@ -222,7 +252,11 @@ impl Desk {
             holds,
             effects: raw.e.0,
             holds_set: raw.e.1,
-            commands: raw.c,
+            commands: raw
+                .c
+                .iter()
+                .map(|c| CommandKey::parse(c).ok_or_else(|| JournalError::damaged(format!("key {c}"))))
+                .collect::<Result<_, _>>()?,
             placed_at: Timestamp::from_millis(raw.t.0),
             updated_at: Timestamp::from_millis(raw.t.1),
             older: pipeline.upgrades(stored.columns.pipeline_version, stored.columns.fingerprint),
@@ -329,7 +363,7 @@ pub struct EntryView {
     pub occurred: Option<Timestamp>,
     /// Who asked, or whose word it is.
     pub by: Actor,
-    /// `place`, `command`, `evidence`, `answer`, `timer`, `retry`, `park` or `release`.
+    /// `place`, `command`, `evidence`, `answer`, `timer`, `retry`, `park`, `upgrade`, `release` or `let_go`.
     pub kind: String,
     /// What became of it.
     pub disposition: String,
@@ -345,6 +379,8 @@ pub struct EntryView {
     pub wanted: Vec<(u64, String, String)>,
     /// Holds set: code and detail.
     pub holds: Vec<(String, String)>,
+    /// The message that a person let go: its source, its number there, and what it said.
+    pub let_go: Option<(String, String, String)>,
 }
 
 /// Reads an entry without knowing its pipeline.
@@ -369,6 +405,7 @@ pub fn read_entry(body: &[u8]) -> Result<EntryView, JournalError> {
         postings: raw.p.iter().map(posting).collect::<Result<_, _>>()?,
         wanted: raw.w.iter().map(|w| (w.0, w.13.to_string(), w.15.get().to_owned())).collect(),
         holds: raw.h.iter().map(|h| (h.1.to_string(), h.2.to_string())).collect(),
+        let_go: raw.lg.map(|(source, event, says)| (source.to_string(), event.to_string(), says.to_string())),
     })
 }
 

@@ -104,8 +104,12 @@ pub(super) struct RawEntry<'a> {
     pub h: Vec<RawHold<'a>>,
     #[serde(default)]
     pub r: Vec<u32>,
-    #[serde(default)]
-    pub c: Option<u64>,
+    /// The command's key and content, as [`CommandKey`](crate::pipeline::CommandKey) writes them.
+    #[serde(borrow, default)]
+    pub c: Option<Cow<'a, str>>,
+    /// The message that a person let go: source, event, what it said.
+    #[serde(borrow, default)]
+    pub lg: Option<(Cow<'a, str>, Cow<'a, str>, Cow<'a, str>)>,
     /// The content hash of the document from here on, in hexadecimal: where it was placed or amended.
     #[serde(borrow, default)]
     pub o: Option<Cow<'a, str>>,
@@ -127,7 +131,8 @@ pub(super) struct RawProgress<'a> {
     pub h: Vec<RawHold<'a>>,
     /// Effects ever wanted, holds ever set.
     pub e: (u64, u32),
-    pub c: Vec<u64>,
+    #[serde(borrow)]
+    pub c: Vec<Cow<'a, str>>,
     /// Placed at, updated at.
     pub t: (i64, i64),
 }

@@ -89,7 +89,7 @@ impl Book {
     }
 
     fn command(&mut self, by: &str, call: crate::machine::Call) {
-        let command = Some(u64::try_from(self.now).unwrap());
+        let command = Some(u128::try_from(self.now).unwrap());
         self.step(by, EventKind::Command { call, command });
     }
 

@@ -219,6 +219,8 @@ pub struct World<'a> {
     pub id: &'a OrderKey,
     /// The name of the placement of the machine that is stepped; empty where none is.
     pub placement: &'a str,
+    /// When the order was placed.
+    pub placed_at: Timestamp,
     /// Where it is an answer: to what.
     pub answers: Option<Answers<'a>>,
     /// The time of this step.
@@ -323,6 +325,28 @@ impl<'a, M: Machine> View<'a, M> {
     #[must_use]
     pub fn instance(&self, key: Key) -> Option<&'a M::State> {
         self.instances().find(|(k, _)| *k == key).map(|(_, s)| s)
+    }
+
+    /// The lowest number above `above` that no instance has: what the next one is called, whatever numbers people have
+    /// chosen for others.
+    #[must_use]
+    pub fn next_free(&self, above: u32) -> Key {
+        let from = self.region.partition_point(|i| i.key.0 <= above);
+        let later = self.region.get(from..).unwrap_or_default();
+        // Keys are in order and each is there once: up to the first gap, they are as far apart as their places.
+        let first = above.saturating_add(1);
+        let dense = |n: usize, i: &Arc<Instance>| {
+            u32::try_from(n).ok().and_then(|n| first.checked_add(n)) == Some(i.key.0)
+        };
+        let (mut low, mut high) = (0, later.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match later.get(middle) {
+                Some(i) if dense(middle, i) => low = middle + 1,
+                Some(_) | None => high = middle,
+            }
+        }
+        Key(first.saturating_add(u32::try_from(low).unwrap_or(u32::MAX)))
     }
 
     /// Whether it has no instance yet.
@@ -491,7 +515,8 @@ impl<'a, R: Row> Cx<'a, R> {
     /// The key under which the `n`th operation of a kind is sent for this instance.
     #[must_use]
     pub fn op_key<X: Effect>(&self, n: u32) -> OpKey {
-        OpKey::derive(self.view.world.id, self.view.world.placement, self.key, X::NAME, n)
+        let world = self.view.world;
+        OpKey::derive(world.id, world.placed_at.millis(), world.placement, self.key, X::NAME, n)
     }
 
     /// Who asks.

@@ -320,6 +320,7 @@ impl Scene {
         let world = World {
             id: &id,
             placement: "till",
+            placed_at: Timestamp::from_millis(0),
             answers: None,
             now: self.now,
             occurred: self.occurred,

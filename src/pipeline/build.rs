@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use petgraph::algo::toposort;
 use petgraph::graph::DiGraph;
+use serde::de::DeserializeOwned;
 
 use super::lifecycle::{self, LifePolicy};
 use super::names::{Names, Older};
@@ -19,8 +20,8 @@ use crate::machine::check;
 use crate::machine::graph::{Fnv, NEW};
 use crate::machine::place::{Bit, Cons, GivenBack, Join, Nil, Or, Released, Within};
 use crate::machine::{
-    AskValue, Class, CodecError, Graph, HasInput, Instance, Machine, Placement, Proof, Signal, Trigger, View,
-    World,
+    AskValue, Class, CodecError, Command, Graph, HasInput, Instance, Machine, Placement, Proof, Refusal,
+    Signal, Trigger, View, World,
 };
 use crate::stage::proof::{Cancelling, GivesBack, TakesBack, Wanted};
 
@@ -30,6 +31,7 @@ pub struct Pipeline {
     pub(crate) version: u32,
     pub(crate) stages: Vec<Box<dyn Stage>>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) vets: Vec<Vet>,
     pub(crate) older: Vec<Older>,
     fingerprint: u64,
 }
@@ -127,6 +129,18 @@ pub(crate) struct Route {
     pub ask: TypeId,
     pub to: usize,
     pub deliver: Deliver,
+}
+
+/// What is known against a command by the whole order. The command comes as stored, which is the same for the machine
+/// it was written for and for those that extend it.
+pub(crate) type Against = Box<dyn Fn(&str, &Hall<'_>) -> Option<Refusal> + Send + Sync>;
+
+pub(crate) struct Vet {
+    /// The machine whose command it is.
+    pub machine: &'static str,
+    /// The command's name.
+    pub command: &'static str,
+    pub against: Against,
 }
 
 /// A route, as drawn.
@@ -276,6 +290,7 @@ pub(crate) struct Parts {
     version: u32,
     stages: Vec<Box<dyn Stage>>,
     routes: Vec<PendingRoute>,
+    vets: Vec<Vet>,
     spare: Vec<&'static str>,
     without: Vec<&'static str>,
     older: Vec<Names>,
@@ -307,6 +322,7 @@ pub fn pipeline(
             version,
             stages: vec![Box::new(life)],
             routes: Vec::new(),
+            vets: Vec::new(),
             spare: Vec::new(),
             without: Vec::new(),
             older: Vec::new(),
@@ -436,6 +452,27 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
         self
     }
 
+    /// Refuses a command by what other placements of the order hold, which its own machine cannot see: the command is
+    /// asked about before its row fires.
+    #[must_use]
+    pub fn vet<M, C>(
+        mut self,
+        against: impl Fn(&C, &Hall<'_>) -> Result<(), Refusal> + Send + Sync + 'static,
+    ) -> Self
+    where
+        M: HasInput<C, Class = Command>,
+        C: DeserializeOwned,
+    {
+        let against: Against = Box::new(move |saved, hall| match crate::machine::parse::<C>(saved) {
+            Ok(command) => against(&command, hall).err(),
+            Err(e) => Some(Refusal { code: "unreadable", detail: e.to_string() }),
+        });
+        let input = M::GRAPH.inputs.get(usize::from(<M as HasInput<C>>::IX));
+        let command = input.map_or("?", |input| input.name);
+        self.inner.vets.push(Vet { machine: M::GRAPH.name, command, against });
+        self
+    }
+
     /// Says that a proof is yielded on purpose although nothing in this pipeline uses it.
     #[must_use]
     pub fn spare<P: Proof>(mut self) -> Self {
@@ -541,6 +578,7 @@ impl Parts {
             version: self.version,
             stages: self.stages,
             routes,
+            vets: self.vets,
             older: self.older.iter().map(Names::older).collect(),
             fingerprint: print.0,
         })
@@ -759,7 +797,7 @@ impl Pipeline {
     #[must_use]
     pub fn op_key(&self, p: &Progress, effect: &Outstanding) -> OpKey {
         let place = self.stage(effect.place).map_or("?", |s| s.name());
-        OpKey::derive(&p.id, place, effect.key, &effect.name, effect.nth)
+        OpKey::derive(&p.id, p.placed_at.millis(), place, effect.key, &effect.name, effect.nth)
     }
 
     /// An effect as the type that its adapter is registered for.

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use super::build::{Carried, Hall};
 use crate::id::{Actor, Channel, Key};
 use crate::ledger::Source;
-use crate::machine::View;
+use crate::machine::{Refusal, View};
 use crate::money::split_minor;
 use crate::order::{Obligation, Relief};
 use crate::stage::payment::{MoneyBack, Taking, attempt, takings};
 use crate::stage::proof::OweBack;
-use crate::stage::refund::{Begin, Split, given_back, next_key, refund};
+use crate::stage::refund::{Begin, Request, Split, given_back, next_key, refund};
 
 /// Carries what one attempt gives back: at most what is left of it, of its channel, and of the account.
 #[must_use]
@@ -61,20 +61,20 @@ pub fn owe_back(ask: &OweBack, view: &View<'_, refund::M>, hall: &Hall<'_>) -> C
     let wanted = ask.amount_minor.min(books.owed());
     let parts = shares(wanted, &rooms, view.policy.split);
     let given = parts.iter().fold(0, |n: i64, part| n.saturating_add(*part));
-    let first = next_key(view).0;
     // Each refund carries its part of what the customer was let off, and the last one the rest.
     let going = parts.iter().filter(|part| **part > 0).count();
     let mut relieved = relieved(ask, &parts).into_iter().take(going);
+    let free = std::iter::successors(Some(next_key(view)), |last| Some(view.next_free(last.0)));
     let signals = open
         .into_iter()
         .zip(parts)
         .filter(|(_, part)| *part > 0)
-        .zip(first..)
+        .zip(free)
         .map(|(((t, _), amount_minor), key)| {
             let Taking { attempt, channel, reference, .. } = t;
             let (source, (alone, relief)) = (Source::Cust, relieved.next().unzip());
             let relief = relief.unwrap_or_default();
-            (Key(key), Begin { attempt, channel, reference, amount_minor, source, alone, relief })
+            (key, Begin { attempt, channel, reference, amount_minor, source, alone, relief })
         })
         .collect();
     let mut holds = Vec::new();
@@ -104,6 +104,35 @@ fn relieved(ask: &OweBack, parts: &[i64]) -> Vec<(Actor, Relief)> {
         all.push((by.clone(), relief));
     }
     all
+}
+
+/// Refuses a refund of what its attempt never took: it must name an attempt of the order, by its own channel and
+/// reference. Money that came over a channel on which nothing was tried is found by any attempt.
+///
+/// # Errors
+///
+/// `no_such_attempt`, `other_channel` or `other_reference`.
+pub fn request(ask: &Request, hall: &Hall<'_>) -> Result<(), Refusal> {
+    let against = |code, detail| Err(Refusal { code, detail });
+    let Some(attempts) = hall.view::<attempt::M>() else { return Ok(()) };
+    let tried = || attempts.instances().any(|(_, state)| state.what().channel == ask.channel);
+    let Some(state) = attempts.instance(ask.attempt) else {
+        // Money that came unasked, over a channel on which nothing was tried, has no attempt.
+        if ask.reference.is_none() && !tried() {
+            return Ok(());
+        }
+        return against("no_such_attempt", format!("the order has no payment attempt {}", ask.attempt));
+    };
+    let what = state.what();
+    if what.channel != ask.channel && tried() {
+        return against("other_channel", format!("attempt {} was on {}", ask.attempt, what.channel));
+    }
+    match (&ask.reference, &what.reference) {
+        (Some(asked), held) if what.channel == ask.channel && held.as_ref() != Some(asked) => {
+            against("other_reference", format!("attempt {} has another reference", ask.attempt))
+        }
+        (Some(_) | None, _) => Ok(()),
+    }
 }
 
 /// What each attempt gives back of an amount, in the order given: together the amount, or all there is. `rooms` holds

@@ -28,13 +28,13 @@ pub use mixed::{Mixed, mixed};
 pub use names::{Names, PlaceNames};
 pub use physical::{Physical, physical};
 pub(crate) use progress::HeldPolicy;
-pub use progress::{Doubt, Hold, Outstanding, Phase, Progress, Reminds};
+pub use progress::{CommandKey, Doubt, Hold, Outstanding, Phase, Progress, Reminds};
 pub(crate) use restore::{Restore, RestoredDoubt, RestoredEffect, RestoredInstance};
 pub use step::{
     Decision, Disposition, EffectAnswer, EntryRecord, Event, EventKind, Fire, IndexMove, Move, Refused,
     StepError, Unplaced,
 };
-pub(crate) use step::{print, remember_command};
+pub(crate) use step::{Known, key_print, print, remember_command};
 
 #[cfg(test)]
 mod build_tests;

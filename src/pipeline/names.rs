@@ -144,6 +144,16 @@ impl Pipeline {
         self.older.iter().map(|o| (o.version, o.fingerprint)).collect()
     }
 
+    /// Goes on with the orders of another release, if it can read all that they are stored under. What it cannot read
+    /// otherwise.
+    pub(crate) fn goes_on_with(&mut self, names: &Names) -> Vec<BuildFault> {
+        let faults = names.faults(self.name, &self.stages);
+        if faults.is_empty() {
+            self.older.push(names.older());
+        }
+        faults
+    }
+
     pub(crate) fn older_release(&self, version: u32, fingerprint: u64) -> Option<&Older> {
         self.older.iter().find(|o| o.version == version && o.fingerprint == fingerprint)
     }

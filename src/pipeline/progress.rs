@@ -37,8 +37,8 @@ pub struct Progress {
     pub effects: u64,
     /// How many holds were ever set.
     pub holds_set: u32,
-    /// Fingerprints of the newest command keys.
-    pub commands: Vec<u64>,
+    /// The newest command keys; the others are index rows.
+    pub commands: Vec<CommandKey>,
     /// When it was placed.
     pub placed_at: Timestamp,
     /// The time of its newest entry.
@@ -62,10 +62,34 @@ pub(crate) struct HeldPolicy {
     pub hash: String,
 }
 
-/// How many command keys an order remembers. An older key is not known any more.
-pub(crate) const COMMANDS_KEPT: usize = 64;
-/// How many facts an instance remembers.
+/// How many command keys stand in an order's row. An older one is an index row of its own.
+pub(crate) const COMMANDS_KEPT: usize = 32;
+/// How many facts stand in the row of an instance. An older one is an index row of its own.
 pub(crate) const FACTS_KEPT: usize = 128;
+
+/// A host's key for a command, and what was asked for under it: 128 bits of SHA-256 each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandKey {
+    /// The key.
+    pub key: u128,
+    /// The machine, the instance, the actor, the command and its content.
+    pub content: u128,
+}
+
+impl CommandKey {
+    /// From 64 hexadecimal digits.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (key, content) = text.split_at_checked(32).filter(|(_, content)| content.len() == 32)?;
+        let half = |text| u128::from_str_radix(text, 16).ok();
+        Some(Self { key: half(key)?, content: half(content)? })
+    }
+}
+
+impl fmt::Display for CommandKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}{:032x}", self.key, self.content)
+    }
+}
 
 /// A reason why a person must look at an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

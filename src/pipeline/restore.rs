@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::build::Pipeline;
 use super::lifecycle;
-use super::progress::{Doubt, HeldPolicy, Hold, Outstanding, Progress};
+use super::progress::{CommandKey, Doubt, HeldPolicy, Hold, Outstanding, Progress};
 use crate::clock::Timestamp;
 use crate::id::{Key, OrderKey};
 use crate::ledger::{Books, Posting};
@@ -27,7 +27,7 @@ pub(crate) struct Restore {
     pub holds: Vec<Hold>,
     pub effects: u64,
     pub holds_set: u32,
-    pub commands: Vec<u64>,
+    pub commands: Vec<CommandKey>,
     pub placed_at: Timestamp,
     pub updated_at: Timestamp,
     /// Whether an older release wrote it.

@@ -6,9 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::build::{At as RouteAt, Hall, Pipeline};
+use sha2::{Digest, Sha256};
+
+use super::build::{At as RouteAt, Hall, Pipeline, Vet};
 use super::lifecycle;
-use super::progress::{COMMANDS_KEPT, Doubt, FACTS_KEPT, Hold, Outstanding, Progress, Reminds};
+use super::progress::{COMMANDS_KEPT, CommandKey, Doubt, FACTS_KEPT, Hold, Outstanding, Progress, Reminds};
 use super::region::{At, MovedTo, Outcome, Stage, WantedFx};
 use super::rights;
 use crate::clock::Timestamp;
@@ -17,7 +19,7 @@ use crate::ledger::{Books, Breach, Broken, P5, P18, Post, Posting};
 use crate::machine::graph::{Fnv, Graph, NEW};
 use crate::machine::{
     Answers, AskValue, Call, Class, Exhausted, Fact, Fault, Gates, Instance, Life, Mode, Moved, Proof as _,
-    Proofs, Raised, Standing, Step, Told, Trigger, World,
+    Proofs, Raised, Refusal, Standing, Step, Told, Trigger, World,
 };
 use crate::order::{CarriageBack, LineKind, Order};
 use crate::stage::proof::{Goods, Served, Services};
@@ -49,7 +51,7 @@ pub enum EventKind {
         /// The command and its address.
         call: Call,
         /// The fingerprint of the host's key for it.
-        command: Option<u64>,
+        command: Option<u128>,
     },
     /// The outside said, unasked.
     Evidence {
@@ -107,6 +109,15 @@ pub enum EventKind {
     Release {
         /// The hold's number within the order.
         hold: u32,
+    },
+    /// A person has looked, and lets go of a message that waits.
+    LetGo {
+        /// Who sent it.
+        source: Arc<str>,
+        /// The sender's number for it.
+        event: Arc<str>,
+        /// What it says, for people.
+        says: String,
     },
 }
 
@@ -252,6 +263,24 @@ pub enum Refused {
     /// It would break an invariant of the books.
     #[error("it would break the books: {0}")]
     Invariant(Broken),
+    /// Another command was accepted under this key, or the same one of another actor, or with other content. Take a new
+    /// key.
+    #[error("this key was used for another command")]
+    KeyReused,
+    /// Only a person of the shop may do this.
+    #[error("this is for a person of the shop, and not for {by}")]
+    OnlyAgents {
+        /// Who asked.
+        by: String,
+    },
+    /// No such message waits.
+    #[error("no message {event} of {sender} waits")]
+    UnknownMessage {
+        /// Who sent it.
+        sender: String,
+        /// The sender's number for it.
+        event: String,
+    },
     /// The order has no such hold.
     #[error("the order has no hold {hold}")]
     UnknownHold {
@@ -354,8 +383,10 @@ pub struct EntryRecord {
     pub holds: Vec<Hold>,
     /// The holds released, and those that lifted themselves.
     pub released: Vec<u32>,
-    /// The fingerprint of the command's key.
-    pub command: Option<u64>,
+    /// The command's key and content.
+    pub command: Option<CommandKey>,
+    /// The message that was let go: source, event, and what it said.
+    pub let_go: Option<(Arc<str>, Arc<str>, String)>,
     /// Whether the document is another from here on. The input holds it.
     pub amended: bool,
     /// Whether the order goes on under another release from here on.
@@ -375,7 +406,50 @@ pub struct Decision {
     pub fires: Vec<Fire>,
 }
 
-/// Fingerprint of a host's command key or of a message's identity.
+/// What an order knows for good and keeps as an index row, since there is no room for it in its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub space: &'static str,
+    pub key: String,
+}
+
+impl Known {
+    fn command(order: &OrderKey, key: u128) -> Self {
+        Self { space: "order.command", key: format!("{}/{key:032x}", order.order) }
+    }
+
+    fn fact(order: &OrderKey, place: &str, key: Key, fact: u64) -> Self {
+        Self { space: "order.fact", key: format!("{}/{place}/{key}/{fact:016x}", order.order) }
+    }
+
+    /// What a command's content is compared by.
+    pub(crate) fn sort(content: u128) -> i64 {
+        i64::try_from(content >> 65).unwrap_or_default()
+    }
+
+    fn row(self, sort: i64) -> IndexMove {
+        IndexMove { space: self.space, key: self.key, sort: Some(sort) }
+    }
+}
+
+/// 128 bits of the SHA-256 of some parts.
+fn digest(parts: &[&[u8]]) -> u128 {
+    let mut h = Sha256::new();
+    for part in parts {
+        h.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        h.update(part);
+    }
+    let digest: [u8; 32] = h.finalize().into();
+    digest.iter().take(16).fold(0, |n, byte| n << 8 | u128::from(*byte))
+}
+
+/// The fingerprint of a host's key for a command.
+#[must_use]
+pub(crate) fn key_print(key: &str) -> u128 {
+    digest(&[key.as_bytes()])
+}
+
+/// Fingerprint of a message's identity.
 #[must_use]
 pub(crate) fn print(parts: &[&str]) -> u64 {
     let mut h = Fnv::new();
@@ -409,6 +483,8 @@ struct Draft {
     settled: Vec<u64>,
     /// The doubts before the step.
     doubts: Vec<Doubt>,
+    /// What the order knows for good and keeps as index rows from here on.
+    known: Vec<IndexMove>,
     holds: Vec<Hold>,
     released: Vec<u32>,
     /// Whether the customer owed something before the step, of an order that is over.
@@ -434,6 +510,7 @@ impl Draft {
             wanted: Vec::new(),
             settled: Vec::new(),
             doubts: p.doubts.clone(),
+            known: Vec::new(),
             holds: Vec::new(),
             released: Vec::new(),
             owed: p.is_owed(),
@@ -447,6 +524,7 @@ impl Draft {
         World {
             id: &self.next.id,
             placement: "",
+            placed_at: self.next.placed_at,
             answers: None,
             now: self.now,
             occurred: self.occurred,
@@ -647,6 +725,11 @@ impl Pipeline {
                 Ok(Ok(self.finish(d, "park", Disposition::Noted, None, None, |_| {})))
             }
             EventKind::Release { hold } => Ok(self.release(p, hold, by, now)),
+            EventKind::LetGo { source, event, says } => {
+                let d = Draft::new(p, by, now, None);
+                let says = |e: &mut EntryRecord| e.let_go = Some((source, event, says));
+                Ok(Ok(self.finish(d, "let_go", Disposition::Noted, None, None, says)))
+            }
             EventKind::Upgrade { from, fingerprint } => self.upgrade(p, from, fingerprint, by, now).map(Ok),
         }
     }
@@ -672,7 +755,7 @@ impl Pipeline {
         &self,
         p: &Progress,
         call: &Call,
-        command: Option<u64>,
+        command: Option<u128>,
         by: Actor,
         now: Timestamp,
     ) -> Result<Decision, Refused> {
@@ -680,8 +763,12 @@ impl Pipeline {
         let Some(at) = self.position(name) else {
             return Err(Refused::UnknownMachine { place: name.to_owned() });
         };
-        if command.is_some_and(|c| p.commands.contains(&c)) {
-            return Ok(Self::unchanged(p, Disposition::Duplicate));
+        let content = command.and_then(|_| self.content(call, &by)).unwrap_or_default();
+        let command = command.map(|key| CommandKey { key, content });
+        match p.commands.iter().find(|held| command.is_some_and(|c| c.key == held.key)) {
+            Some(held) if Some(*held) == command => return Ok(Self::unchanged(p, Disposition::Duplicate)),
+            Some(_) => return Err(Refused::KeyReused),
+            None => {}
         }
         let Some(stage) = self.stage(at) else {
             return Err(Refused::UnknownMachine { place: name.to_owned() });
@@ -720,6 +807,7 @@ impl Pipeline {
             return Err(Refused::Held { holds });
         }
         let mut d = Draft::new(p, by, now, None);
+        self.vet(&d, stage, call)?;
         match self.apply(&mut d, at, call.key, &*call.value, call.input, None) {
             Ok(_) => {}
             Err(Step::NoRow) => return Err(self.no_row(stage, call, from)),
@@ -739,8 +827,10 @@ impl Pipeline {
         if let Some(broken) = Breach::worse(&Self::breaches(p), Self::breaches(&d.next)) {
             return Err(Refused::Invariant(broken));
         }
-        if let Some(c) = command {
-            remember_command(&mut d.next.commands, c);
+        if let Some(c) = command
+            && let Some(old) = remember_command(&mut d.next.commands, c)
+        {
+            d.known.push(Known::command(&p.id, old.key).row(Known::sort(old.content)));
         }
         Ok(self.finish(
             d,
@@ -750,6 +840,80 @@ impl Pipeline {
             Some(call.value.clone()),
             |entry| entry.command = command,
         ))
+    }
+
+    /// What a command of an actor is told apart by from any other: where it goes, who asks, and what for.
+    pub(crate) fn content(&self, call: &Call, by: &Actor) -> Option<u128> {
+        let at = self.position(call.place.unwrap_or(call.machine))?;
+        let mut saved = Vec::with_capacity(256);
+        self.save_input(at, &*call.value, &mut saved).ok()?;
+        let (place, _) = self.placed(at);
+        let by = by.to_string();
+        Some(digest(&[place.as_bytes(), &call.key.0.to_le_bytes(), by.as_bytes(), &saved]))
+    }
+
+    /// What the hall knows against a command, which the stage that it is for cannot see.
+    fn vet(&self, d: &Draft, stage: &dyn Stage, call: &Call) -> Result<(), Refused> {
+        let graph = stage.graph();
+        let world = d.world();
+        let hall = Hall {
+            world: &world,
+            stages: &self.stages,
+            policies: &d.next.policies,
+            regions: &d.next.regions,
+        };
+        let input = graph.inputs.get(usize::from(call.input)).map_or("?", |i| i.name);
+        let of = |v: &&Vet| v.command == input && (v.machine == graph.name || Some(v.machine) == graph.base);
+        for vet in self.vets.iter().filter(of) {
+            let mut saved = Vec::with_capacity(256);
+            let stored = stage.save_input(&*call.value, &mut saved).ok();
+            let stored = stored.and_then(|()| std::str::from_utf8(&saved).ok());
+            // `"Name",version,{data}`
+            let data = stored.and_then(|s| s.splitn(3, ',').nth(2)).unwrap_or_default();
+            if let Some(Refusal { code, detail }) = (vet.against)(data, &hall) {
+                return Err(Refused::Refused { place: stage.name(), key: call.key, code, detail });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it stands whether an input was known long ago, if the order's row does not tell.
+    pub(crate) fn long_known(&self, p: &Progress, kind: &EventKind) -> Option<Known> {
+        match kind {
+            EventKind::Command { command: Some(key), .. } => {
+                let here = p.commands.len() < COMMANDS_KEPT || p.commands.iter().any(|c| c.key == *key);
+                (!here).then(|| Known::command(&p.id, *key))
+            }
+            EventKind::Evidence { call, message } => {
+                let place = self.position(call.place.unwrap_or(call.machine))?;
+                let (stage, i) = (self.stage(place)?, p.instance(place, call.key)?);
+                if i.facts.len() < FACTS_KEPT {
+                    return None;
+                }
+                let name = stage.graph().inputs.get(usize::from(call.input))?.name;
+                let told = stage.fact(&*call.value, "");
+                let all = prints(name, &told, *message);
+                let here = is_known(&i.facts, name, &told, &all);
+                let fact = all.first().copied().filter(|_| !here)?;
+                Some(Known::fact(&p.id, stage.name(), call.key, fact))
+            }
+            EventKind::Command { command: None, .. }
+            | EventKind::Answer { .. }
+            | EventKind::Timer { .. }
+            | EventKind::Begin { .. }
+            | EventKind::Retry { .. }
+            | EventKind::Park { .. }
+            | EventKind::Upgrade { .. }
+            | EventKind::Release { .. }
+            | EventKind::LetGo { .. } => None,
+        }
+    }
+
+    /// The name of an input.
+    pub(crate) fn input_name(&self, call: &Call) -> &'static str {
+        let at = self.position(call.place.unwrap_or(call.machine));
+        let stage = at.and_then(|at| self.stage(at));
+        stage.and_then(|s| s.graph().inputs.get(usize::from(call.input))).map_or("?", |i| i.name)
     }
 
     fn no_row(&self, stage: &dyn Stage, call: &Call, from: u64) -> Refused {
@@ -1178,7 +1342,11 @@ impl Pipeline {
         };
         if let (false, Some(i)) = (facts.is_empty(), known) {
             let mut i = (*i).clone();
-            facts.iter().for_each(|f| remember(&mut i.facts, *f, FACTS_KEPT));
+            for f in &facts {
+                if let Some(old) = remember(&mut i.facts, *f, FACTS_KEPT) {
+                    d.known.push(Known::fact(&d.next.id, stage.name(), key, old).row(0));
+                }
+            }
             d.next.put(place, i);
             d.changed.insert((place, key));
         }
@@ -1239,7 +1407,11 @@ impl Pipeline {
         });
         let to = state(m.at);
         let mut facts = was.map(|i| i.facts.clone()).unwrap_or_default();
-        told.iter().for_each(|f| remember(&mut facts, *f, FACTS_KEPT));
+        for f in told {
+            if let Some(old) = remember(&mut facts, *f, FACTS_KEPT) {
+                d.known.push(Known::fact(&d.next.id, stage.name(), key, old).row(0));
+            }
+        }
         let due = match m.due {
             None => was.map(|i| i.due.clone()).unwrap_or_default(),
             Some(list) => list.into_iter().map(|(t, at)| (t, at.instant())).collect(),
@@ -1411,6 +1583,7 @@ impl Pipeline {
             let world = World {
                 id: &p.id,
                 placement: self.stage(place).map_or("", |s| s.name()),
+                placed_at: p.placed_at,
                 answers: None,
                 now,
                 occurred: now,
@@ -1571,7 +1744,8 @@ impl Pipeline {
                 Some(Move { place: *place, instance })
             })
             .collect();
-        let index = d.index_moves();
+        let mut index = d.index_moves();
+        index.append(&mut d.known);
         // What has come to its end sends nothing again.
         if !d.next.doubts.is_empty() {
             let ended = |at: &Doubt| {
@@ -1600,6 +1774,7 @@ impl Pipeline {
             holds: d.holds,
             released: d.released,
             command: None,
+            let_go: None,
             amended: d.amended,
             upgraded: d.upgraded,
         };
@@ -1627,19 +1802,20 @@ fn is_known(known: &[u64], input: &str, told: &Fact, prints: &[u64]) -> bool {
         }
 }
 
-/// Adds the fingerprint of a command's key.
-pub(crate) fn remember_command(list: &mut Vec<u64>, command: u64) {
-    remember(list, command, COMMANDS_KEPT);
+/// Adds a command's key. Gives the one for which there is no room any more.
+#[must_use]
+pub(crate) fn remember_command<T: PartialEq>(list: &mut Vec<T>, command: T) -> Option<T> {
+    remember(list, command, COMMANDS_KEPT)
 }
 
-/// Adds to a list of things to remember, and forgets the oldest beyond `limit`.
-fn remember(list: &mut Vec<u64>, item: u64, limit: usize) {
-    if !list.contains(&item) {
-        if list.len() >= limit {
-            list.remove(0);
-        }
-        list.push(item);
+/// Adds to a list of things to remember. Gives the oldest where there are more than `limit`.
+fn remember<T: PartialEq>(list: &mut Vec<T>, item: T, limit: usize) -> Option<T> {
+    if list.contains(&item) {
+        return None;
     }
+    let oldest = (list.len() >= limit).then(|| list.remove(0));
+    list.push(item);
+    oldest
 }
 
 impl fmt::Display for Disposition {

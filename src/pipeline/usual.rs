@@ -11,7 +11,7 @@ use crate::stage::dispatch::{
 };
 use crate::stage::payment::{CaptureAsked, MoneyBack, PaidElsewhere, Superseded, attempt};
 use crate::stage::proof::{Delivered, Instead, OweBack, Replace, Reprice, Unwaive, Waive};
-use crate::stage::refund::{Begin, Record, next_key, refund};
+use crate::stage::refund::{Begin, Record, Request, next_key, refund};
 use crate::stage::review::{self, TurnDown, case};
 
 impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
@@ -29,6 +29,7 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
             }
             if self.inner.places(&attempt::GRAPH) {
                 self = self.route_across::<OweBack, refund::M, Begin>(giving::owe_back);
+                self = self.vet::<refund::M, Request>(giving::request);
             }
         }
         if self.inner.places(&attempt::GRAPH) {

@@ -97,7 +97,7 @@ impl Tried<'_> {
     fn ticket<X: Effect>(&self, nth: u32) -> Ticket {
         let order = self.key();
         let place = if X::NAME.starts_with("refund") { refund::GRAPH.name } else { attempt::GRAPH.name };
-        let key = OpKey::derive(&order, place, Key(1), X::NAME, nth);
+        let key = OpKey::derive(&order, 0, place, Key(1), X::NAME, nth);
         Ticket { order, place, instance: Key(1), key, attempt: 1, now: self.trial.now }
     }
 

@@ -753,5 +753,5 @@ impl On<RestockGaveUp> for Stocked {
 /// The key of the next return or claim.
 #[must_use]
 pub fn next_key(view: &View<'_, M>) -> Key {
-    Key(view.instances().map(|(k, _)| k.0).max().unwrap_or(0).saturating_add(1))
+    view.next_free(0)
 }

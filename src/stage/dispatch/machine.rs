@@ -812,14 +812,14 @@ pub fn replanned(view: &View<'_, M>) -> Vec<(Key, Replan)> {
     // What is sent in place of something is not in the document.
     open.retain(|(_, trip)| trip.load.is_empty() || trip.load.iter().any(of_document));
     let mut all = Vec::new();
-    let mut next = next_key(view).0;
+    let mut next = next_key(view);
     for parcel in order.parcels() {
         let plan = Some(planned(order, &parcel));
         match open.iter().position(|(_, trip)| trip.group == parcel.group) {
             Some(at) => all.push((open.remove(at).0, Replan { plan })),
             None => {
-                all.push((Key(next), Replan { plan }));
-                next = next.saturating_add(1);
+                all.push((next, Replan { plan }));
+                next = view.next_free(next.0);
             }
         }
     }
@@ -831,8 +831,7 @@ pub fn replanned(view: &View<'_, M>) -> Vec<(Key, Replan)> {
 #[must_use]
 pub fn next_key(view: &View<'_, M>) -> Key {
     let groups = u32::try_from(view.world.order.parcels().len()).unwrap_or(u32::MAX);
-    let last = view.instances().map(|(key, _)| key.0).max().unwrap_or(0);
-    Key(last.max(groups).saturating_add(1))
+    view.next_free(groups)
 }
 
 /// What a parcel is that may still be planned anew.

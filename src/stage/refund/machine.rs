@@ -396,10 +396,10 @@ impl Fold<Conceded> for M {
     }
 }
 
-/// The key of the next refund.
+/// The key of the next refund: the lowest that is free.
 #[must_use]
 pub fn next_key(view: &View<'_, M>) -> Key {
-    Key(view.instances().map(|(k, _)| k.0).max().unwrap_or(0).saturating_add(1))
+    view.next_free(0)
 }
 
 fn send<R: Goto<Sending> + Row<M = M>>(back: Back, cx: &mut Cx<'_, R>) -> Next<R>

@@ -115,9 +115,11 @@ fn a21_not_there_is_believed_only_after_the_time_that_the_adapter_names() {
         let (shop, books) = begun(packs_itself(), 15 * MINUTE, 20 * MINUTE).await;
         shop.asks("o-1", &agent("sue"), cancel()).await;
         shop.pass(DAY).await;
-        let books = books.lock().unwrap();
-        let now = shop.now();
-        assert_eq!((books.total(now), books.back), (5_000, 5_000), "{}", shop.show("o-1").await);
+        let moved = {
+            let books = books.lock().unwrap();
+            (books.total(shop.now()), books.back)
+        };
+        assert_eq!(moved, (5_000, 5_000), "{}", shop.show("o-1").await);
         assert_eq!(shop.phase("o-1").await, "cancelled");
     });
 }

@@ -152,20 +152,18 @@ impl PaymentGateway for Own {
         let b = self.books();
         let total: i64 = b.taken.iter().map(|(_, m)| m.minor()).sum();
         let reference = format!("pi-{}", t.instance);
-        match say {
-            say => Self::reply(say, || {
-                let amount = Money::new(total, x.amount.currency());
-                match b.held.first() {
-                    _ if total > 0 => paid(x.channel, &reference, amount, !b.held.is_empty()).into(),
-                    Some(_) if x.held => StillHeld {}.into(),
-                    Some(held) => {
-                        let (channel, amount) = (x.channel, *held);
-                        Authorised { channel, reference, amount, expires_at: None }.into()
-                    }
-                    None => NotThere {}.into(),
+        Self::reply(say, || {
+            let amount = Money::new(total, x.amount.currency());
+            match b.held.first() {
+                _ if total > 0 => paid(x.channel, &reference, amount, !b.held.is_empty()).into(),
+                Some(_) if x.held => StillHeld {}.into(),
+                Some(held) => {
+                    let (channel, amount) = (x.channel, *held);
+                    Authorised { channel, reference, amount, expires_at: None }.into()
                 }
-            }),
-        }
+                None => NotThere {}.into(),
+            }
+        })
     }
     async fn close(&self, _: Close, t: &Ticket) -> Answer<Close> {
         Self::reply(self.call("close", t, None), || Gone {}.into())

@@ -4,6 +4,7 @@
 //! each of its commits in turn, where whoever had no answer asks again and a payment that never left is begun anew. Each
 //! way must come to the same end: state, books, and what the sandboxes moved by their own.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -276,8 +277,10 @@ impl Story {
             watch.doom_at(nth, doom);
         }
         for step in &self.steps {
+            // Who asks again asks for the same thing, however the order looks by now.
+            let asked = OnceCell::new();
             for _ in 0..if way.twice { 2 } else { 1 } {
-                shop = self.take(shop, step, &watch).await;
+                shop = self.take(shop, step, &asked, &watch).await;
                 if matches!(step, Step::Pass(_)) {
                     break;
                 }
@@ -299,14 +302,14 @@ impl Story {
     }
 
     /// Takes a step, as a caller who asks again whenever the answer was no answer.
-    async fn take(&self, mut shop: Shop, step: &Step, watch: &Arc<Watch>) -> Shop {
+    async fn take(&self, mut shop: Shop, step: &Step, asked: &OnceCell<Call>, watch: &Arc<Watch>) -> Shop {
         let begun = shop.now();
         for _ in 0..8 {
             // A process that ended while time passed is started at once.
             let passed = u64::try_from(shop.now().since(begun).as_millis()).unwrap();
             let settled = match step {
-                Step::Pass(ms) => self.tried(&shop, &Step::Pass(ms - passed)).await,
-                step => self.tried(&shop, step).await,
+                Step::Pass(ms) => self.tried(&shop, &Step::Pass(ms - passed), asked).await,
+                step => self.tried(&shop, step, asked).await,
             };
             if shop.life.is_dead() {
                 let (world, now) = shop.killed().await;
@@ -325,12 +328,13 @@ impl Story {
     }
 
     /// Whether the step was answered; refusals are answers.
-    async fn tried(&self, shop: &Shop, step: &Step) -> bool {
+    async fn tried(&self, shop: &Shop, step: &Step, asked: &OnceCell<Call>) -> bool {
         match step {
             Step::Place => shop.place(self.order.clone()).await.is_ok(),
             Step::Ask(by, once, make) => {
                 let Some(view) = shop.seen("o-1").await else { return false };
-                match shop.command("o-1", by, once, make(&view)).await {
+                let call = asked.get_or_init(|| make(&view)).clone();
+                match shop.command("o-1", by, once, call).await {
                     Ok(_) => true,
                     Err(CommandError::Refused(why)) => {
                         panic!("{step:?} was refused: {why}\n{}", shop.show("o-1").await)

@@ -1,6 +1,7 @@
 //! Two releases of a host's pipeline: orders of the first go on under the second, or under both side by side, or are
 //! left alone by who cannot read them.
 
+use consign::engine::StartFault;
 use consign::id::Key;
 use consign::machine::{Answer, Cx, Decide, Machine, Next, On, Opens, View, to, until};
 use consign::pipeline::lifecycle::LifePolicy;
@@ -280,13 +281,32 @@ fn orders_that_nobody_can_read_are_reported_and_left_unclaimed() {
             shop.stopped().await;
             stored
         };
-        let shop = opened(&disk, || vec![second::release(false).unwrap()]).await;
+        // A release without boxes cannot read one.
+        let labels = || {
+            pipeline("boxes", 3, LifePolicy::default())
+                .then(second::label::table::M::with(second::label::Policy))
+                .usual_routes()
+                .build()
+                .unwrap()
+        };
+        let world = world(&disk, move || vec![labels()]);
+        let env = consign::testing::VirtualEnv::new(consign::clock::Timestamp::from_millis(MORNING), 1);
+        let refused = world.wiring().store(disk.life()).env(std::sync::Arc::new(env)).start().await;
+        let told = refused.unwrap_err();
+        let StartFault::Unread { pipeline, version: 1, open: 1, why, .. } = &told.0[0] else {
+            panic!("{told}")
+        };
+        assert_eq!(pipeline, "boxes");
+        assert!(why.iter().any(|why| why.contains("box.pack")), "{told}");
+        assert_eq!(told.0.len(), 1, "{told}");
+        let wiring = world.wiring().leave_unread();
+        let shop = world.open_with(consign::clock::Timestamp::from_millis(MORNING), wiring).await;
         let unread = shop.engine.report().unread;
         let told: Vec<_> = unread.iter().map(|h| (&*h.pipeline, h.version, h.open)).collect();
         assert_eq!(told, [("boxes", 1, 1)]);
         assert_eq!(shop.engine.report().recovered, 0);
         let why = shop
-            .command("o-1", &agent("anna"), "", second::table::M::command(1, second::Seal))
+            .command("o-1", &agent("anna"), "", first::table::M::command(1, first::Seal))
             .await
             .unwrap_err();
         assert!(why.to_string().contains("boxes"), "{why}");
@@ -334,4 +354,93 @@ fn an_upgrade_that_cannot_read_everything_is_refused_before_the_first_order() {
         .build();
     assert!(matches!(other.unwrap_err().0[0], BuildFault::NotUpgraded { what: "pipeline", .. }));
     assert_eq!(second::table::M::OLDEST_POLICY, 1);
+}
+
+/// The first release once more, with one row changed: a box that is late stays open.
+mod patched {
+    use super::*;
+    plain! { Begin Seal Late }
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(crate) struct Packing {
+        pub(crate) note: String,
+    }
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(crate) struct Sealed {
+        pub(crate) note: String,
+    }
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(crate) struct Policy {
+        pub(crate) note: String,
+    }
+    consign::machine! {
+        pub(crate) mod table = "box.pack" v 1;
+        policy Policy;
+        hears Wanted;
+        effects {}
+        opens { Begin }
+        inputs { command Seal; timer Late; signal Begin (on granted Wanted); }
+        states { Packing: wait(Late), Sealed: done }
+        rows {
+            New     + Begin => Packing;
+            Packing + Seal  => Sealed;
+            Packing + Late  => Packing | Sealed;
+        }
+        ignore { Packing + Begin; Sealed + Begin; }
+    }
+    impl Opens<Begin, table::M> for table::New {
+        fn keys(view: &View<'_, table::M>) -> Vec<Key> {
+            if view.is_empty() { vec![Key(1)] } else { Vec::new() }
+        }
+    }
+    impl On<Begin> for table::New {
+        fn on(&self, _: &Begin, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+            until(cx.after_ms(DAY), Packing { note: cx.policy().note.clone() })
+        }
+    }
+    impl Decide<Seal> for Packing {
+        fn decide(&self, _: &Seal, _: &mut Cx<'_, Self::R>) -> Answer<Self::R> {
+            Ok(to(Sealed { note: self.note.clone() }))
+        }
+    }
+    impl On<Late> for Packing {
+        fn on(&self, _: &Late, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+            until(cx.after_ms(DAY), Packing { note: format!("{}, late", self.note) })
+        }
+    }
+    pub(crate) fn release() -> Pipeline {
+        pipeline("boxes", 1, LifePolicy::default())
+            .then(table::M::with(Policy { note: "green".into() }))
+            .usual_routes()
+            .build()
+            .unwrap()
+    }
+}
+
+async fn one_row_changed(disk: Disk) {
+    placed_under_the_first(&disk).await;
+    let shop = opened(&disk, || vec![patched::release()]).await;
+    assert!(shop.engine.report().unread.is_empty(), "{:?}", shop.engine.report());
+    assert_eq!(shop.engine.report().recovered, 1);
+    shop.pass(DAY + MINUTE).await;
+    let view = shop.order("o-1").await;
+    let Some(patched::table::State::Packing(s)) = view.state::<patched::table::M>(1) else {
+        panic!("{:?}", view.instances())
+    };
+    assert_eq!(s.note, "blue, late", "by its own policy, and by the rows of this release");
+    shop.journal("o-1").await;
+    // And back again.
+    let shop = {
+        shop.stopped().await;
+        opened(&disk, || vec![first::release()]).await
+    };
+    shop.asks("o-1", &agent("anna"), first::table::M::command(1, first::Seal)).await;
+    shop.journal("o-1").await;
+}
+
+/// A release in which one row is another left every open order of the one before it unread, without a word.
+#[test]
+fn e02_a_release_with_one_row_changed_goes_on_with_open_orders() {
+    run(one_row_changed(Disk::memory()));
+    let folder = Folder::new("patched");
+    run(one_row_changed(Disk::file(&folder.file("orders.db"))));
 }

@@ -53,7 +53,7 @@ async fn answer(scorer: &RuleScorer, score: Score) -> Answer {
     let order = key("o-1");
     let place = "review.case";
     let ticket = Ticket {
-        key: OpKey::derive(&order, place, Key(1), "review.case/Score", 0),
+        key: OpKey::derive(&order, 0, place, Key(1), "review.case/Score", 0),
         order,
         place,
         instance: Key(1),

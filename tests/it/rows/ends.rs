@@ -178,7 +178,12 @@ fn settle(shop: &Shop) -> Option<Call> {
     };
     let amount_minor = owed.min(books.refundable(&channel));
     let reason = "still owed".to_owned();
-    let request = Request { attempt: 1.into(), channel, reference: None, amount_minor, reason };
+    let took = |key: &u32| {
+        let attempt = shop.pipeline.state::<attempt::M>(&shop.order, *key);
+        attempt.is_some_and(|state| state.what().channel == channel)
+    };
+    let attempt = (1..=99).find(took).unwrap_or(1).into();
+    let request = Request { attempt, channel, reference: None, amount_minor, reason };
     Some(refund::M::command(next("refund"), request))
 }
 

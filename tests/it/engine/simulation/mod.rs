@@ -816,7 +816,7 @@ impl Simulation {
         }
         let order = self.id(first.expect("some order was placed"));
         let (instance, now) = (Key(90), self.now());
-        let key = consign::id::OpKey::derive(&order, "payment.attempt", instance, "Charge", 0);
+        let key = consign::id::OpKey::derive(&order, now.millis(), "payment.attempt", instance, "Charge", 0);
         let ticket = Ticket { order, place: "payment.attempt", instance, key, attempt: 1, now };
         let charge = Charge {
             channel: "card".parse().unwrap(),
