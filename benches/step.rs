@@ -99,6 +99,7 @@ fn typed(length: Length) -> f64 {
         id: &id,
         placement: attempt::GRAPH.name,
         answers: None,
+        placed_at: at(1),
         now: at(2),
         occurred: at(2),
         asked: at(2),
