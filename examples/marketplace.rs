@@ -6,7 +6,7 @@
 //! cart-1  answer    Short        order.life/1 Placed, dispatch.parcel/2 Cancelled, refund/1 Sending
 //! cart-1  evidence  DeliveredTo  order.life/1 Completed, dispatch.parcel/1 Delivered
 //! cart-1  command   Inspect      order.life/1 Completed, refund/2 Sending, aftersales.rma/1 Settling
-//! cart-1 is completed: 74.00 EUR taken, 52.00 EUR given back, 22.00 EUR earned, 1 unit put back into the stock
+//! cart-1 is completed: 74.00 EUR taken, 50.00 EUR given back, 24.00 EUR earned, 1 unit put back into the stock
 //! ```
 
 use std::sync::Arc;

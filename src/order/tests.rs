@@ -615,9 +615,9 @@ fn of(lines: Vec<Line>, charges: Vec<Charge>, total_minor: i64) -> Draft {
 fn goods_travel_by_group_and_carry_their_part_of_the_rest() {
     let group = |name: &str| Some(name.to_owned());
     let (parcels, services) = shared(draft());
-    // Shipping of 10.00 over 25.00, 50.00 and 15.00: 2.78, 5.55 and 1.67.
-    assert_eq!(parcels, [(group("ana"), vec![0], 2_778), (group("bob"), vec![1], 5_555)]);
-    assert_eq!(services, 1_667);
+    // Shipping of 10.00 over goods of 25.00 and 50.00: 3.33 and 6.67. A service is not shipped.
+    assert_eq!(parcels, [(group("ana"), vec![0], 2_833), (group("bob"), vec![1], 5_667)]);
+    assert_eq!(services, 1_500);
 }
 
 #[test]

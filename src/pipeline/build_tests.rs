@@ -543,8 +543,8 @@ fn index_rows_are_told_when_they_change_and_of_several_with_one_key_the_lowest()
     let mut order = placed(&p);
     let row = |key: &str, sort| IndexMove { space: "mill.place", key: key.to_owned(), sort };
     let mut step = |kind, ms| {
-        let event = Event { kind, by: Actor::system(), occurred: None };
-        let decision = p.step(&order, event, at(ms)).unwrap().unwrap();
+        let by = Actor::agent("anna").unwrap();
+        let decision = p.step(&order, Event { kind, by, occurred: None }, at(ms)).unwrap().unwrap();
         order = decision.progress;
         (decision.entry.unwrap().index, order.clone())
     };

@@ -107,7 +107,7 @@ fn an_engine_that_is_wired_wrongly_says_everything_that_is_missing() {
         // Five of payment, one of review, nine of dispatch, two of refund, one of after-sales; each told once.
         assert_eq!(missing.len(), 18, "{faults:?}");
         assert!(
-            faults.iter().any(|f| matches!(f, StartFault::PipelineTwice { name: "physical", version: 1 }))
+            faults.iter().any(|f| matches!(f, StartFault::PipelineTwice { name: "physical", version: 2 }))
         );
         assert!(faults.contains(&StartFault::NoStore));
     });

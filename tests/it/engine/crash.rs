@@ -43,11 +43,11 @@ fn journey() -> Story {
             approve("ben"),
             // A scan that comes before its turn.
             Step::Hear("home-1", delivered(1)),
-            Step::ask(&carla(), "out-1", parcel::M::command(1, HandOver)),
+            Step::ask(&agent("wim"), "out-1", parcel::M::command(1, HandOver)),
             Step::Hear("out-2", parcel::M::evidence(2, Accepted)),
             Step::Hear("home-2", delivered(2)),
             Step::Pass(DAY),
-            Step::ask(&carla(), "back", back),
+            Step::ask(&agent("sue"), "back", back),
             Step::Hear("back-1", parcel::M::evidence(1, CameBack)),
             Step::Hear("back-2", parcel::M::evidence(2, CameBack)),
             Step::Pass(DAY),

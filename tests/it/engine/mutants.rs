@@ -74,7 +74,7 @@ fn mutant_effect_before_intent() {
 async fn goodwill(repeats: Repeats, plan: FaultPlan) -> Shop {
     let gateway = SandboxGateway::open(None).unwrap().promising(repeats);
     // Asked for soon, while a call may still be on its way.
-    let asks = RefundPolicy { inquire_ms: vec![5 * SECOND], ..RefundPolicy::default() };
+    let asks = RefundPolicy { inquire_ms: vec![5 * SECOND], inquiries: 100, ..RefundPolicy::default() };
     let policy = Physical { refund: asks, ..packs_itself() };
     let world = World { gateway: Arc::new(gateway), ..World::new(Disk::memory(), policy) };
     let shop = paid(&world).await;
@@ -259,7 +259,7 @@ fn mutant_inbox_in_memory() {
 fn mutant_amount_not_compared() {
     notices(
         Mutant::AmountNotCompared,
-        "what was taken is booked, and no more",
+        "nothing of it is believed",
         provider::a_lie_about_money_is_not_booked_and_what_is_so_is_asked,
     );
 }

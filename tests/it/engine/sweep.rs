@@ -175,7 +175,7 @@ fn sweep_cancelled_when_it_is_packed() {
 fn comes_back() -> [Step; 3] {
     let back = lifecycle::M::command(1, RequestReturn { reason: "too small".into() });
     [
-        Step::ask(&carla(), "back", back),
+        Step::ask(&agent("sue"), "back", back),
         Step::Hear("returned", parcel::M::evidence(1, CameBack)),
         Step::Pass(DAY),
     ]
