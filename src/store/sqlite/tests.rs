@@ -676,7 +676,7 @@ async fn d02_damaged_rows_are_named_and_the_others_are_claimed() {
     assert_eq!(claimed, ["e-well"]);
     let listed = store.list(&Filter::default(), None, 99).await.unwrap();
     assert!(listed.iter().any(|brief| brief.order.order.as_str() == "e-well"), "{listed:?}");
-    let waiting = store.inbox_waiting(None, 1).await.unwrap();
+    let waiting = store.inbox_waiting(None, 9).await.unwrap();
     assert_eq!(waiting.iter().map(|key| key.order.as_str()).collect::<Vec<_>>(), ["e-well"]);
     let said = format!("{:?}", store.damaged().await.unwrap());
     for name in ["a-document", "b-tenant", "no order!"] {
