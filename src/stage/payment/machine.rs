@@ -977,7 +977,8 @@ fn missing<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
     if cx.life() == Life::Cancelling {
         return cx.books().owed().saturating_neg().max(0);
     }
-    cx.due_minor().saturating_sub(cx.books().kept())
+    // What was written off is asked for no more: paid all the same, it goes back.
+    cx.due_minor().saturating_sub(cx.books().kept()).saturating_sub(cx.books().written_off())
 }
 
 /// What an attempt over a tender is to take, in minor units: what is missing and no other attempt is about to take, and

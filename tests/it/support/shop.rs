@@ -338,7 +338,7 @@ impl Shop {
         if ["Cancelling", "Cancelled", "Rejected", "Expired"].contains(&self.life()) {
             let begins = |f: &&Fire| {
                 let people = ["refund", "books.correction"].contains(&f.place);
-                f.from == "New" && !people && !["Remove", "Start"].contains(&f.input)
+                f.from == "New" && !people && !["Remove", "Start", "Adopt"].contains(&f.input)
             };
             let begun: Vec<_> = decision.fires.iter().filter(begins).collect();
             assert!(begun.is_empty(), "begun for an order that leaves: {begun:?}");
