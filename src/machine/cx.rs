@@ -563,6 +563,15 @@ impl<'a, R: Row> Cx<'a, R> {
         world.obligation.relief(world.order, units, Some(world.carriage)).at_most(world.due_minor)
     }
 
+    /// What the price is lowered by when an amount, in minor units, goes back for no unit. What was paid too much is
+    /// owed anyway, and lowers no price.
+    #[must_use]
+    pub fn lowered(&self, amount_minor: i64) -> Relief {
+        let world = self.view.world;
+        let over = world.books.kept().saturating_sub(world.due_minor).max(0);
+        world.obligation.lowered(world.order, amount_minor.saturating_sub(over).max(0), None)
+    }
+
     /// What stands open in the order.
     #[must_use]
     pub fn standing(&self) -> &'a Standing {

@@ -623,9 +623,7 @@ impl Decide<Refund> for Whole {
         }
         let lines: Vec<u32> = c.units.iter().map(|u| u.0).collect();
         let relief = if lines.is_empty() {
-            // What was paid too much is owed anyway, and lowers no price.
-            let over = books.kept().saturating_sub(cx.due_minor()).max(0);
-            owed.lowered(order, amount_minor.saturating_sub(over).max(0), None)
+            cx.lowered(amount_minor)
         } else if amount_minor == whole.given_minor() {
             whole
         } else if amount_minor < whole.given_minor() {

@@ -460,11 +460,9 @@ fn origin<R: Row<M = M>>(amount_minor: i64, cx: &Cx<'_, R>) -> (Source, Relief, 
         return (Source::Suspense, Relief::default(), 0);
     }
     match cx.life() {
-        // What goes back lowers the price, but for what was paid too much anyway; what carries the price un-earns it.
+        // What goes back lowers the price; what carries the price un-earns it.
         Life::Placed | Life::Cancelling | Life::Completed | Life::Closed => {
-            let over = books.kept().saturating_sub(cx.due_minor()).max(0);
-            let price = amount_minor.saturating_sub(over).max(0);
-            (Source::Cust, cx.obligation().lowered(cx.order(), price, None), 0)
+            (Source::Cust, cx.lowered(amount_minor), 0)
         }
         // Of an order that has ended nothing is due: what is given back of earned money is not earned any more.
         Life::Ended => {
