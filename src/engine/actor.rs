@@ -151,6 +151,8 @@ pub(super) struct Called {
     repeats: Option<Repeats>,
     /// How long a call of the adapter may be invisible to its inquiries.
     settle: Duration,
+    /// When its turn was asked for.
+    asked: Timestamp,
     busy: Busy,
 }
 
@@ -925,12 +927,16 @@ impl OrderTask {
         // Wanting something outside takes ownership; anything else leaves it as it is.
         let wants = decision.entry.as_ref().is_some_and(|e| e.wanted.iter().any(|w| !w.withdrawn));
         let me = self.inner.me;
+        let others = owner.is_some_and(|o| o.incarnation != me);
         let owner = match owner {
             Some(o) if o.incarnation == me => Some(o),
             Some(o) if wants => Some(Owner { incarnation: me, epoch: o.epoch.saturating_add(1) }),
             None if wants => Some(Owner { incarnation: me, epoch: 1 }),
             Some(_) | None => None,
         };
+        if others && owner.is_some() {
+            self.inner.takes_over(&self.id);
+        }
         let encoded = desk.encode(head, &decision, owner).map_err(EngineError::from)?;
         self.bounded(&encoded.batch.entries)?;
         let version = encoded.batch.version;
@@ -1161,6 +1167,7 @@ impl OrderTask {
         self.queued.insert(w.id, gone.clone());
         let pipeline = live.desk.pipeline().clone();
         let newest = live.progress.updated_at;
+        let asked = self.inner.env.now();
         let key = if planted(Mutant::RandomKey) {
             let nth = u32::try_from(self.inner.env.random() >> 32).unwrap_or_default();
             pipeline.op_key(&live.progress, &Outstanding { nth, ..(**w).clone() })
@@ -1177,6 +1184,7 @@ impl OrderTask {
                     wanted: w,
                     repeats: None,
                     settle: Duration::ZERO,
+                    asked,
                     busy,
                 };
             };
@@ -1194,7 +1202,14 @@ impl OrderTask {
                 }
             });
             let (permit, busy) = match futures::poll!(entering.as_mut()) {
-                Poll::Ready(entered) => entered,
+                // Another call of the order may have been answered since this one was begun.
+                Poll::Ready((permit, busy)) => {
+                    if futures::poll!(std::pin::pin!(gone.notified())).is_ready() {
+                        let end = CallEnd::Withdrawn;
+                        return Called { end, wanted: w, repeats: Some(repeats), settle, asked, busy };
+                    }
+                    (permit, busy)
+                }
                 Poll::Pending => {
                     let gone = std::pin::pin!(gone.notified());
                     let (permit, busy) = match select(gone, entering).await {
@@ -1206,6 +1221,7 @@ impl OrderTask {
                                 wanted: w,
                                 repeats: Some(repeats),
                                 settle,
+                                asked,
                                 busy,
                             };
                         }
@@ -1213,14 +1229,21 @@ impl OrderTask {
                     };
                     // The order may have moved while the call waited for its turn.
                     if let Some(end) = unwanted(&inner, &order, &w).await {
-                        return Called { end, wanted: w, repeats: Some(repeats), settle, busy };
+                        return Called { end, wanted: w, repeats: Some(repeats), settle, asked, busy };
                     }
                     (permit, busy)
                 }
             };
             let now = inner.env.now();
-            if let Err(why) = may_send(&w, repeats, now, newest) {
-                return Called { end: CallEnd::Kept(why), wanted: w, repeats: Some(repeats), settle, busy };
+            if let Err(why) = may_send(&w, repeats, now, newest, inner.took_over(&order)) {
+                return Called {
+                    end: CallEnd::Kept(why),
+                    wanted: w,
+                    repeats: Some(repeats),
+                    settle,
+                    asked,
+                    busy,
+                };
             }
             inner.counters.calls.fetch_add(1, Ordering::Relaxed);
             let (place, _) = pipeline.placed(w.place);
@@ -1243,7 +1266,7 @@ impl OrderTask {
                 CallEnd::Kept(_) | CallEnd::Withdrawn | CallEnd::Lost | CallEnd::Unsure => {}
             }
             drop(permit);
-            Called { end, wanted: w, repeats: Some(repeats), settle, busy }
+            Called { end, wanted: w, repeats: Some(repeats), settle, asked, busy }
         }));
     }
 
@@ -1253,7 +1276,7 @@ impl OrderTask {
             self.inner.post(self.id.clone(), Msg::Heard(Box::new(called)));
             return;
         }
-        let Called { wanted: w, end, repeats, settle, busy } = called;
+        let Called { wanted: w, end, repeats, settle, asked, busy } = called;
         self.queued.remove(&w.id);
         let budget = self.inner.limits.budget;
         let now = self.inner.env.now();
@@ -1269,7 +1292,7 @@ impl OrderTask {
         };
         let mut alarm = None;
         let next = match end {
-            CallEnd::Said(Reply::Done(told)) if self.unsettled(&w, settle) => {
+            CallEnd::Said(Reply::Done(told)) if self.unsettled(&w, settle, asked) => {
                 Ok(EffectAnswer::Unsettled(told))
             }
             CallEnd::Said(Reply::Done(told)) => Ok(EffectAnswer::Done(told)),
@@ -1326,10 +1349,12 @@ impl OrderTask {
         drop(busy);
     }
 
-    /// Whether a question was asked before the calls that it asks about had settled.
-    fn unsettled(&self, w: &Outstanding, settle: Duration) -> bool {
+    /// Whether a question was asked before the calls that it asks about had settled. Another worker's clock may have
+    /// said when they were made: counted by this one's, they settle from when it took the order over.
+    fn unsettled(&self, w: &Outstanding, settle: Duration, asked: Timestamp) -> bool {
         let settled = |live: &Live| live.desk.pipeline().settled(&live.progress, w, settle);
-        w.mode == Mode::Read && !self.live.as_deref().is_some_and(settled)
+        let early = self.inner.took_over(&self.id).saturating_add(settle) > asked;
+        w.mode == Mode::Read && (early || !self.live.as_deref().is_some_and(settled))
     }
 
     async fn answer(&mut self, effect: u64, answer: EffectAnswer) {
@@ -1351,8 +1376,14 @@ async fn unwanted(inner: &Inner, order: &OrderKey, w: &Outstanding) -> Option<Ca
 }
 
 /// Whether an operation may be sent now: an earlier attempt of it may have been carried out. `newest` is when the order
-/// moved last.
-fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp, newest: Timestamp) -> Result<(), String> {
+/// moved last, `taken` when this worker took it over from another one.
+fn may_send(
+    w: &Outstanding,
+    repeats: Repeats,
+    now: Timestamp,
+    newest: Timestamp,
+    taken: Timestamp,
+) -> Result<(), String> {
     if !w.sent || w.mode == Mode::Read || w.again == Again::Harmless {
         return Ok(());
     }
@@ -1377,6 +1408,10 @@ fn may_send(w: &Outstanding, repeats: Repeats, now: Timestamp, newest: Timestamp
         Repeats::Idempotent { key_ttl } if age < key_ttl / KEY_MARGIN => Ok(()),
         Repeats::Idempotent { key_ttl } => {
             Err(format!("its key is kept for {} s, and is {} s old", key_ttl.as_secs(), age.as_secs()))
+        }
+        // When an earlier call was made, the clock of another worker may have said.
+        Repeats::Lookup { settle } if taken.saturating_add(settle) > now => {
+            Err(format!("the order was taken over less than {} s ago", settle.as_secs()))
         }
         Repeats::Lookup { settle } if settled(settle) => Ok(()),
         Repeats::Lookup { .. } => Err("keys mean nothing, and no inquiry has cleared it".to_owned()),

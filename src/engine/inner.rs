@@ -115,6 +115,10 @@ pub(super) struct Inner {
     left: Mutex<BTreeSet<OrderKey>>,
     /// Orders of which something cannot be read, by their stored names, and why.
     damaged: Mutex<BTreeMap<String, String>>,
+    /// When this worker began, by its own clock, and took over all that stood still.
+    began: Timestamp,
+    /// When it took orders over from another one since, for as long as a call may be invisible to inquiries.
+    taken_over: Mutex<HashMap<OrderKey, Timestamp>>,
     /// Messages that could not be taken when their turn came.
     sour: Mutex<BTreeSet<Message>>,
     expired: Mutex<VecDeque<Expired>>,
@@ -196,6 +200,8 @@ impl Inner {
             idle: Mutex::default(),
             left: Mutex::default(),
             damaged: Mutex::default(),
+            began: now,
+            taken_over: Mutex::default(),
             sour: Mutex::default(),
             expired: Mutex::default(),
             expires: AtomicI64::new(i64::MIN),
@@ -382,6 +388,24 @@ impl Inner {
         }
         self.post(id, msg);
         Ok(())
+    }
+
+    /// Notes that this worker takes an order over from another one.
+    pub(super) fn takes_over(&self, id: &OrderKey) {
+        let settle = self.handlers.values().map(|wired| wired.handler.settle()).max().unwrap_or_default();
+        if settle.is_zero() {
+            return;
+        }
+        let (now, mut taken) = (self.env.now(), lock(&self.taken_over));
+        if taken.len() >= REMEMBERED {
+            taken.retain(|_, at| at.saturating_add(settle) > now);
+        }
+        taken.insert(id.clone(), now);
+    }
+
+    /// When this worker took an order over from another one, or began, where that is all that is known.
+    pub(super) fn took_over(&self, id: &OrderKey) -> Timestamp {
+        lock(&self.taken_over).get(id).copied().unwrap_or(self.began)
     }
 
     /// Hands an input to an order, and starts its task if it has none.

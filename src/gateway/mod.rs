@@ -67,7 +67,8 @@ pub enum Repeats {
     /// Keys mean nothing, and an inquiry finds what happened once it has had time to settle. An operation is sent again
     /// only when inquiries made after that say that it is not there.
     Lookup {
-        /// How long a call may be invisible to an inquiry.
+        /// How long a call may be invisible to an inquiry. Say twice what the outside needs: an engine whose clock is
+        /// behind the system's catches up at twice the speed.
         settle: Duration,
     },
     /// Neither: tried at most once. A lost answer goes to a person.

@@ -40,7 +40,7 @@ fn what_may_have_been_carried_out_goes_out_again_only_where_that_is_safe() {
     let keyed = Repeats::Idempotent { key_ttl: 24 * HOUR };
     let lookup = Repeats::Lookup { settle: SETTLE };
     let all = [keyed, lookup, Repeats::AtMostOnce];
-    let may = |w: &Outstanding, repeats, hours| may_send(w, repeats, at(hours), at(1)).is_ok();
+    let may = |w: &Outstanding, repeats, hours| may_send(w, repeats, at(hours), at(1), at(0)).is_ok();
     for repeats in all {
         let fresh = Outstanding { sent: false, ..sent(Mode::Once, Keyed) };
         assert!(may(&fresh, repeats, 100), "it was never sent: {repeats:?}");
@@ -54,7 +54,7 @@ fn what_may_have_been_carried_out_goes_out_again_only_where_that_is_safe() {
             !may(&again, keyed, 12),
             "a clock may have been set back since: half of its life is relied on"
         );
-        let behind = |newest, repeats| may_send(&again, repeats, at(2), newest).is_ok();
+        let behind = |newest, repeats| may_send(&again, repeats, at(2), newest, at(0)).is_ok();
         assert!(
             behind(at(2), keyed) && !behind(at(3), keyed),
             "the clock was set back: nobody knows its age"
@@ -67,6 +67,8 @@ fn what_may_have_been_carried_out_goes_out_again_only_where_that_is_safe() {
             let missing = sent(mode, Missing(asked));
             assert_eq!(may(&missing, lookup, 3), settled, "asked at {asked}");
         }
+        let taken = |hours| may_send(&sent(mode, Missing(at(2))), lookup, at(4), at(1), at(hours)).is_ok();
+        assert!(taken(3) && !taken(4), "the clock of another worker says when it was sent");
         assert!(may(&sent(mode, Missing(at(2))), keyed, 100), "the key is gone, and so is the operation");
         assert!(!may(&sent(mode, Missing(at(0))), keyed, 100), "it was asked for before the last call");
         for again in [Keyed, Missing(at(2))] {
