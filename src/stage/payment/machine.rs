@@ -1081,11 +1081,17 @@ impl Decide<Start> for New {
 
 /// Minor units in suspense that no attempt took: they came for one that never began.
 fn unplaced<R: Row<M = M>>(cx: &Cx<'_, R>) -> i64 {
-    let placed = cx.siblings().instances().fold(0, |n: i64, (_, s)| {
+    let (mut placed, mut waits) = (0i64, 0i64);
+    for (_, s) in cx.siblings().instances() {
         let booked = s.what().booked;
-        n.saturating_add(booked.left().saturating_sub(booked.kept_minor).max(0))
-    });
-    cx.books().suspense().saturating_sub(placed).max(0)
+        placed = placed.saturating_add(booked.left());
+        // What an attempt took and nobody wanted is on its way back, but for what waits for a person's word.
+        if let State::Mismatch(_) = s {
+            waits = waits.saturating_add(booked.left().saturating_sub(booked.kept_minor).max(0));
+        }
+    }
+    let stray = cx.books().captured(None).saturating_sub(placed);
+    stray.min(cx.books().suspense().saturating_sub(waits)).max(0)
 }
 
 /// Whether a person speaks, who answers for it with a proof.

@@ -10,8 +10,8 @@ use consign::stage::payment::{
 };
 
 use super::payment::{
-    authorised, capture_failed, collect, later, paid, paid_in, paid_in_part, paid_on, reach, redirect, start,
-    start_again,
+    adopt, authorised, capture_failed, collect, later, paid, paid_in, paid_in_part, paid_on, reach, redirect,
+    start, start_again,
 };
 use super::{lifecycle, refund as back};
 use crate::support::shop::{Shop, agent, order_in, order_of};
@@ -198,6 +198,23 @@ fn a10_money_for_an_attempt_that_never_began_is_raised_at_the_end_too() {
     assert_eq!(s.life(), "Cancelled");
     assert_eq!(s.hears(attempt::M::evidence(1, paid(5000))), Disposition::Alarmed);
     assert!(s.order.is_open() && s.holds() == ["unplaced"], "{}", s.show());
+}
+
+#[test]
+fn a10_money_that_came_twice_for_attempts_that_never_began_goes_back_twice() {
+    let mut s = Shop::place(Physical::default(), order_of(5000));
+    s.asks(lifecycle::cancel());
+    for never in [41, 42] {
+        s.hears(attempt::M::evidence(never, Paid { reference: format!("r{never}"), ..paid(5000) }));
+    }
+    s.release_holds();
+    for (attempt, refund) in [(1, "SendBack 1"), (2, "SendBack 2")] {
+        s.asks(adopt(attempt, 5000));
+        s.done(refund, back::repaid(5000));
+    }
+    assert_eq!(s.order.books.suspense(), 0, "{}", s.show());
+    let refused = s.tries_as(&agent("anna"), adopt(3, 1)).unwrap_err();
+    assert!(refused.to_string().contains("not_there"), "{refused}");
 }
 
 /// The first session was closed and a second one is open; then the first is paid after all.
