@@ -43,6 +43,14 @@ struct Line {
     amount: Money,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     attempt: Option<Key>,
+    /// Which payout of a refund it is, from 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    payout: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn is_first(payout: &u32) -> bool {
+    *payout == 0
 }
 
 /// A line of what went wrong, kept beside the books: a provider that is started anew still owes what it put off.
@@ -113,8 +121,8 @@ struct GatewayBooks {
     outages: Vec<(Option<String>, Outage, Timestamp)>,
     /// Closes of what had not arrived, which leave no other trace.
     closed_early: BTreeSet<(String, Key)>,
-    /// What came back of each refund, in minor units.
-    bounced: BTreeMap<(String, Key), i64>,
+    /// What came back of each payout of a refund, in minor units.
+    bounced: BTreeMap<(String, Key, u32), i64>,
     /// How many messages told of each payment or refund.
     told: BTreeMap<(String, String), u64>,
     /// When keys were first used, and how long they are kept.
@@ -460,6 +468,11 @@ impl GatewayBooks {
         })
     }
 
+    /// Whether what was sent under a key is accepted and not carried out yet.
+    fn awaits_key(&self, key: &str) -> bool {
+        self.debts.iter().any(|((_, k), p)| p.pending && k == key)
+    }
+
     /// Carries out what was put off until now.
     fn catch_up(&mut self, now: Timestamp) {
         while let Some(((at, _), _)) = self.debts.first_key_value()
@@ -557,7 +570,7 @@ impl GatewayBooks {
                 less(&mut self.refunded);
                 let (_, back) = self.moved.entry(line.order.clone()).or_default();
                 *back = back.saturating_sub(line.amount.minor());
-                let of = self.bounced.entry((line.order.clone(), line.instance)).or_default();
+                let of = self.bounced.entry((line.order.clone(), line.instance, line.payout)).or_default();
                 *of = of.saturating_add(line.amount.minor());
             }
             "refund" | "console_refund" => {
@@ -574,9 +587,15 @@ impl GatewayBooks {
             let (taken, back) = self.moved.entry(line.order.clone()).or_default();
             let side = if line.op.ends_with("refund") { back } else { taken };
             *side = side.saturating_add(line.amount.minor());
-            // Where captures may be many, each is one by its key.
-            let op = if line.op == "capture" && self.in_parts() { &line.key } else { &line.op };
-            let key = (line.order.clone(), line.instance, op.clone());
+            // Where captures may be many, each is one by its key, and so is what somebody does in the console; a refund
+            // may be paid out again once it came back.
+            let op = match line.op.as_str() {
+                "capture" if self.in_parts() => line.key.clone(),
+                "refund" => format!("refund {}", line.payout),
+                own if own.starts_with("console") => line.key.clone(),
+                other => other.to_owned(),
+            };
+            let key = (line.order.clone(), line.instance, op);
             let n = self.movements.entry(key).or_default();
             *n = n.saturating_add(1);
         }
@@ -604,6 +623,7 @@ impl GatewayBooks {
             channel: channel.clone(),
             amount,
             attempt: None,
+            payout: 0,
         }
     }
 }
@@ -705,7 +725,7 @@ impl PaymentGateway for SandboxGateway {
         let at = (ticket.order.to_string(), ticket.instance);
         let unseen = inquire.reference.is_none();
         let seen = self.run(ticket, "inquire", |b| {
-            if unseen && !b.finds(ticket.key.as_str()) {
+            if unseen && !b.finds(inquire.charge.as_str()) {
                 return Ok((None, false));
             }
             Ok((b.attempts.get(&at).cloned(), b.awaits(&at.0, at.1, &["charge", "authorise", "session"])))
@@ -732,7 +752,7 @@ impl PaymentGateway for SandboxGateway {
             if let Some(a) = b.attempts.get(&at).filter(|a| a.captured) {
                 return Ok(Some(a.clone()));
             }
-            let unseen = close.reference.is_none() && !b.finds(ticket.key.as_str());
+            let unseen = close.reference.is_none() && !b.finds(close.charge.as_str());
             if b.has(Habit::NoTombstones) && (unseen || !b.attempts.contains_key(&at)) {
                 b.closed_early.insert(at.clone());
                 return Ok(None);
@@ -802,7 +822,7 @@ impl PaymentGateway for SandboxGateway {
             if let Some(held) = b.known(ticket.key.as_str()) {
                 return Ok(held.amount == refund.amount);
             }
-            let at = (ticket.order.to_string(), refund.attempt);
+            let at = b.paid_by(&ticket.order, refund.attempt, refund.reference.as_deref());
             let balance = b.has(Habit::PaysFromBalance);
             let left = b.attempts.get(&at).map_or(0, |a| {
                 let failed = if balance { a.failed_minor } else { 0 };
@@ -812,22 +832,23 @@ impl PaymentGateway for SandboxGateway {
                 return Ok(false);
             }
             let mut line = GatewayBooks::line("refund", ticket, &refund.channel, refund.amount);
-            line.attempt = Some(refund.attempt);
+            (line.attempt, line.payout) = (Some(at.1), refund.payout);
             b.write(line)?;
             Ok(true)
         });
         let no = |code: &str| RefundRefused { code: code.to_owned() };
-        let awaits = |b: &GatewayBooks| b.awaits(&ticket.order.to_string(), ticket.instance, &["refund"]);
+        let awaits = |b: &GatewayBooks| b.awaits_key(ticket.key.as_str());
+        let reference = || back_reference(&ticket.order, ticket.instance, refund.payout);
         match done.await {
             Ok((true, _)) if awaits(&lock(&self.books)) => {
-                Reply::Done(Accepted { reference: back_reference(&ticket.order, ticket.instance) }.into())
+                Reply::Done(Accepted { reference: reference() }.into())
             }
             Ok((true, said)) => {
                 let (channel, amount) = said.map_or_else(
                     || (refund.channel.clone(), refund.amount),
                     |roll| lie(&refund.channel, refund.amount, roll),
                 );
-                Reply::Done(repaid(&ticket.order, ticket.instance, &channel, amount).into())
+                Reply::Done(Repaid { channel, reference: reference(), amount }.into())
             }
             Ok((false, _)) => Reply::Declined(no("not_captured")),
             Err(other) => other.reply(no("refused")),
@@ -835,34 +856,30 @@ impl PaymentGateway for SandboxGateway {
     }
 
     async fn inquire_refund(&self, inquire: InquireRefund, ticket: &Ticket) -> Answer<InquireRefund> {
-        let (order, instance) = (ticket.order.to_string(), ticket.instance);
+        let key = inquire.key.as_str();
         let found = self.run(ticket, "inquire_refund", |b| {
-            let of = |l: &&Line| l.op == "refund" && l.order == order && l.instance == instance;
-            Ok((b.done.values().find(of).cloned(), b.awaits(&order, instance, &["refund"])))
+            Ok((b.done.get(key).filter(|l| l.op == "refund").cloned(), b.awaits_key(key)))
         });
+        let reference = || back_reference(&ticket.order, ticket.instance, inquire.payout);
         match found.await {
             Ok(((Some(l), _), said)) => {
                 let (channel, amount) = said.map_or_else(
                     || (l.channel.clone(), inquire.amount),
                     |roll| lie(&l.channel, inquire.amount, roll),
                 );
-                Reply::Done(repaid(&ticket.order, ticket.instance, &channel, amount).into())
+                Reply::Done(Repaid { channel, reference: reference(), amount }.into())
             }
-            Ok(((None, true), _)) => {
-                Reply::Done(Accepted { reference: back_reference(&ticket.order, ticket.instance) }.into())
-            }
+            Ok(((None, true), _)) => Reply::Done(Accepted { reference: reference() }.into()),
             Ok(((None, false), _)) => Reply::Done(RefundMissing.into()),
             Err(other) => other.reply(RefundRefused { code: "refused".to_owned() }),
         }
     }
 }
 
-fn back_reference(order: &OrderKey, instance: Key) -> String {
-    format!("back-{}-{instance}", order.order)
-}
-
-fn repaid(order: &OrderKey, instance: Key, channel: &Channel, amount: Money) -> Repaid {
-    Repaid { channel: channel.clone(), reference: back_reference(order, instance), amount }
+/// The provider's number of a payout.
+fn back_reference(order: &OrderKey, instance: Key, payout: u32) -> String {
+    let again = if payout == 0 { String::new() } else { format!("-{payout}") };
+    format!("back-{}-{instance}{again}", order.order)
 }
 
 impl GatewayBooks {
@@ -890,7 +907,10 @@ impl GatewayBooks {
         let of = self.attempts.get(&(line.order.clone(), line.instance));
         let more_allowed = self.in_parts() && of.is_some_and(Attempt::more);
         let evidence = match line.op.as_str() {
-            "refund" => refund::M::evidence(line.instance, repaid(order, line.instance, &channel, amount)),
+            "refund" => {
+                let reference = back_reference(order, line.instance, line.payout);
+                refund::M::evidence(line.instance, Repaid { channel, reference, amount })
+            }
             "authorise" => attempt::M::evidence(
                 line.instance,
                 Authorised { channel, reference, amount, expires_at: None },

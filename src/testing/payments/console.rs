@@ -1,11 +1,11 @@
 //! What a payment provider does of its own accord, or by other hands than the engine's: habits that no caller should
 //! count on being otherwise, and money that moves unasked.
 
-use super::{GatewayBooks, Line, SandboxGateway, back_reference, lock};
+use super::{Attempt, GatewayBooks, Line, SandboxGateway, back_reference, lock};
 use crate::clock::Timestamp;
 use crate::engine::Delivery;
 use crate::gateway::Ticket;
-use crate::id::{Actor, Key, OrderKey};
+use crate::id::{Actor, Channel, Key, OrderKey};
 use crate::machine::Call;
 use crate::money::Money;
 use crate::stage::payment::{CaptureFailed, Paid, attempt};
@@ -107,6 +107,16 @@ impl SandboxGateway {
         of.map_or(0, |a| a.taken_minor.saturating_sub(a.back_minor))
     }
 
+    /// What the console shows of an order: every payment that was captured, by the number of its attempt, with its
+    /// channel, its reference and what was not given back of it.
+    #[must_use]
+    pub fn payments(&self, order: &OrderKey) -> Vec<(Key, Channel, String, Money)> {
+        let (id, b) = (order.to_string(), lock(&self.books));
+        let own = b.attempts.iter().filter(|((of, _), a)| *of == id && a.captured);
+        let kept = |a: &Attempt| Money::new(a.taken_minor.saturating_sub(a.back_minor), a.amount.currency());
+        own.map(|((_, k), a)| (*k, a.channel.clone(), b.reference(order, *k), kept(a))).collect()
+    }
+
     /// Minor units captured of the same attempt under other keys of the engine than this one, late failures not taken
     /// off.
     #[must_use]
@@ -183,21 +193,22 @@ impl SandboxGateway {
     pub fn bounce(&self, order: &OrderKey, refund: Key, minor: i64, at: Timestamp) -> bool {
         let id = order.to_string();
         let mut b = lock(&self.books);
-        let sent =
-            b.done.values().find(|l| l.op == "refund" && l.order == id && l.instance == refund).cloned();
-        let Some(sent) = sent else { return false };
-        let before = b.bounced.get(&(id, refund)).copied().unwrap_or_default();
+        let of = b.done.values().filter(|l| l.op == "refund" && l.order == id && l.instance == refund);
+        let Some(sent) = of.max_by_key(|l| l.payout).cloned() else { return false };
+        let before = b.bounced.get(&(id, refund, sent.payout)).copied().unwrap_or_default();
         let minor = minor.min(sent.amount.minor().saturating_sub(before));
         if minor <= 0 {
             return false;
         }
         let amount = Money::new(minor, sent.amount.currency());
-        let line = b.own("bounce", order, refund, sent.attempt.unwrap_or(refund), &sent.channel, amount);
+        let mut line = b.own("bounce", order, refund, sent.attempt.unwrap_or(refund), &sent.channel, amount);
+        line.payout = sent.payout;
         if b.write(line).is_err() {
             return false;
         }
         b.count(if minor < sent.amount.minor() { "bounced_in_part" } else { "bounced" });
-        let told = Bounced { channel: sent.channel, reference: back_reference(order, refund), amount };
+        let reference = back_reference(order, refund, sent.payout);
+        let told = Bounced { channel: sent.channel, reference, amount };
         b.tell(order, refund::M::evidence(refund, told), at);
         true
     }
@@ -289,7 +300,7 @@ impl GatewayBooks {
         order: &OrderKey,
         instance: Key,
         attempt: Key,
-        channel: &crate::id::Channel,
+        channel: &Channel,
         amount: Money,
     ) -> Line {
         Line {
@@ -300,6 +311,7 @@ impl GatewayBooks {
             channel: channel.clone(),
             amount,
             attempt: (attempt != instance).then_some(attempt),
+            payout: 0,
         }
     }
 
@@ -309,6 +321,14 @@ impl GatewayBooks {
             return long_number(&format!("pay-{order}-{attempt}"));
         }
         format!("pay-{}-{attempt}", order.order)
+    }
+
+    /// The attempt whose money a refund speaks of: the one with its reference, where it names one that there is.
+    pub(super) fn paid_by(&self, order: &OrderKey, named: Key, reference: Option<&str>) -> (String, Key) {
+        let id = order.to_string();
+        let own = self.attempts.keys().filter(|(of, _)| *of == id);
+        let same = |(_, k): &&(String, Key)| reference.is_some_and(|r| r == self.reference(order, *k));
+        own.into_iter().find(same).cloned().unwrap_or((id, named))
     }
 
     pub(super) fn event(&mut self, order: &OrderKey, place: &str, instance: Key) -> String {
