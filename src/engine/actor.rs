@@ -52,6 +52,9 @@ pub const MAX_DEPTH: usize = 64;
 /// How many messages may wait for their turn with one order.
 pub const MAX_WAITING: usize = 256;
 
+/// How long after it was wanted a call may be made without another look at the order.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// How far the clocks of workers may differ before the age of a key counts as unknown.
 const CLOCKS_AGREE: Duration = Duration::from_secs(60);
 
@@ -1202,10 +1205,18 @@ impl OrderTask {
                 }
             });
             let (permit, busy) = match futures::poll!(entering.as_mut()) {
-                // Another call of the order may have been answered since this one was begun.
                 Poll::Ready((permit, busy)) => {
-                    if futures::poll!(std::pin::pin!(gone.notified())).is_ready() {
-                        let end = CallEnd::Withdrawn;
+                    // Another call of the order may have been answered since this one was begun; and a process that
+                    // stood still between its commit and the call does not know how the order stands by now.
+                    let withdrawn = futures::poll!(std::pin::pin!(gone.notified())).is_ready();
+                    let end = if withdrawn {
+                        Some(CallEnd::Withdrawn)
+                    } else if asked.since(w.wanted_at) > FRESH {
+                        unwanted(&inner, &order, &w).await
+                    } else {
+                        None
+                    };
+                    if let Some(end) = end {
                         return Called { end, wanted: w, repeats: Some(repeats), settle, asked, busy };
                     }
                     (permit, busy)

@@ -9,11 +9,11 @@ use crate::machine::{
     refuse, stay, to, until,
 };
 use crate::money::Money;
-use crate::order::{CarriageBack, Draft, LineKind, Obligation, Order, Relief};
+use crate::order::{CarriageBack, Credit, Draft, Left, LineKind, Obligation, Order, Relief};
 use crate::stage::approval::Conceded;
 use crate::stage::proof::{
-    Approved, Cancelling as Leaving, Finished, Funded, GivesBack, Goods, Lines, OweBack, Reprice, Served,
-    Services, TakesBack, ToActivate, ToDispatch, Wanted,
+    Approved, Cancelling as Leaving, DueMore, Finished, Funded, GivesBack, Goods, Lines, OweBack, Reprice,
+    Served, Services, TakesBack, ToActivate, ToDispatch, Wanted,
 };
 use crate::stage::{data, plain};
 
@@ -24,7 +24,7 @@ crate::machine! {
     hears Served<Goods>, Served<Services>, Funded, Approved<ToDispatch>, Approved<ToActivate>, Conceded;
     yields Wanted, Leaving, TakesBack, GivesBack, Clear, Finished, Unserved;
     effects { }
-    asks { Amended, Reprice, OweBack, GoneBack }
+    asks { Amended, Reprice, DueMore, OweBack, GoneBack }
     inputs {
         command Place, Amend, Cancel, RequestReturn, Refund;
         outcome RefundedOutside;
@@ -65,7 +65,7 @@ crate::machine! {
         Cancelling + Watch         => Cancelling;
         Completed  + WindowDue     => Completed | Closed;
         Lasting    + Waived        => Placed | Cancelling | Completed | Closed ? Reprice, OweBack;
-        Lasting    + Unwaived      => Placed | Cancelling | Completed | Closed ? Reprice;
+        Lasting    + Unwaived      => Placed | Cancelling | Completed | Closed ? Reprice, DueMore, OweBack;
         Lasting    + Trimmed       => Placed | Cancelling | Completed | Closed ! P8;
         Any        + RefundedOutside
                                    => Placed | Cancelling | Completed | Cancelled | Rejected | Expired | Closed
@@ -581,7 +581,23 @@ impl On<Unwaived> for Lasting {
     fn on(&self, s: &Unwaived, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         let mut obligation = cx.obligation().clone();
         obligation.undo(&s.relief);
+        // Units that came back or were never sent carry no price: what is due again for them goes back too.
+        let gone = |l: &Left| l.quantity == 0 && !l.is_carriage() && l.worth_minor.min(l.due_minor) > 0;
+        let left = obligation.left(cx.order()).into_iter().filter(gone);
+        let credits = left.map(|Left { line, worth_minor, due_minor, .. }| {
+            let given_minor = worth_minor.min(due_minor);
+            Credit { line, worth_minor: given_minor, given_minor, ..Credit::default() }
+        });
+        let relief = Relief { credits: credits.collect(), extras: Vec::new() };
+        obligation.add(&relief);
         cx.ask(Reprice);
+        cx.ask(DueMore);
+        let due = cx.order().total().minor().saturating_sub(obligation.waived_minor());
+        let amount_minor = cx.books().kept().saturating_sub(due).min(relief.given_minor());
+        if amount_minor > 0 {
+            let reason = "what it was paid for is gone".to_owned();
+            cx.ask(OweBack { amount_minor, reason, asked: None });
+        }
         self.owing(obligation)
     }
 }

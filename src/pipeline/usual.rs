@@ -4,13 +4,13 @@ use super::build::Builder;
 use super::giving;
 use super::lifecycle::{Amended, GoneBack, Trimmed, TurnedDown, Unfillable, Unwaived, Waived, lifecycle};
 use crate::id::Key;
-use crate::stage::activation::{self, NeedsFunds, Remove, Twin, service};
+use crate::stage::activation::{self, DueAgain, NeedsFunds, Remove, Twin, service};
 use crate::stage::aftersales::rma;
 use crate::stage::dispatch::{
     self, CannotFill, Item, NeedsCapture, Replan, Repriced, Resend, Split, SplitOff, Unit, parcel,
 };
 use crate::stage::payment::{CaptureAsked, MoneyBack, PaidElsewhere, Superseded, attempt};
-use crate::stage::proof::{Delivered, Instead, OweBack, Replace, Reprice, Unwaive, Waive};
+use crate::stage::proof::{Delivered, DueMore, Instead, OweBack, Replace, Reprice, Unwaive, Waive};
 use crate::stage::refund::{Begin, Record, Request, next_key, refund};
 use crate::stage::review::{self, TurnDown, case};
 
@@ -63,6 +63,9 @@ impl<Ev, T, G, H, F> Builder<Ev, T, G, H, F> {
         // What parcels carry moves first; the lifecycle takes care of what they do not carry.
         if self.inner.places(&parcel::GRAPH) {
             self = self.route::<Reprice, parcel::M, Repriced>(|_, view| dispatch::repriced(view));
+        }
+        if self.inner.places(&service::GRAPH) {
+            self = self.route::<DueMore, service::M, DueAgain>(|_, view| activation::due_again(view));
         }
         self = self.route::<Reprice, lifecycle::M, Trimmed>(|_, view| {
             let over = view.world.books.earned() > view.world.due_minor.max(0);

@@ -310,6 +310,8 @@ plain! {
     FundsIn,
     /// The order is on its way out.
     Stop,
+    /// A price that was let off is due again, and more of it than the service earned.
+    DueAgain,
 }
 
 quiet!(

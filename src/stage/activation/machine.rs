@@ -7,7 +7,7 @@ use crate::id::Key;
 use crate::ledger::{P7, P19};
 use crate::machine::{
     Again, Answer, AskedBy, Cx, Deadline, Decide, EmittedBy, Fold, Goto, Life, Next, On, Opens, PostedBy,
-    Row, View, refuse, stay, to, until,
+    Row, View, World, refuse, stay, to, until,
 };
 use crate::money::Money;
 use crate::order::{Credit, Relief};
@@ -47,7 +47,8 @@ crate::machine! {
                 EndRefused @0, TwinEnded @0, TwinRefused @0,
                 Reviewing @1, Rejected @2, Available @3, Spent @3, Ended @4;
         timer   PlanDue, AnswerDue, AskAgain, ReviewDue, FixDue, FlightDue, SpendDue;
-        signal  GatesOpen (on granted), FundsIn (on granted Collected), Stop (on granted Cancelling), Remove;
+        signal  GatesOpen (on granted), FundsIn (on granted Collected), Stop (on granted Cancelling), Remove,
+                DueAgain;
     }
     states {
         Planned: wait(PlanDue) @0,
@@ -88,6 +89,8 @@ crate::machine! {
                  | ActivationFailed | Cancelled | Removing | Removed;
         AfterStop = Settling | Terminating | Completed | Terminated | ActivationFailed | Cancelled | Removing
                  | Removed;
+        NotOver  = Planned | Activating | ActivationUnknown | PendingPlatformReview | PlatformRejected | Active
+                 | PartActive | Delivering | Paused | Settling | Terminating | Cancelled | Removing | Removed;
         Unsent   = Planned | Cancelled;
     }
     rows {
@@ -146,6 +149,7 @@ crate::machine! {
         Winding               + Ended             => Completed | Terminated | ActivationFailed | Planned
                                                    | Settling | Terminating ! P7 ? Waive, Twin;
         Over                  + Ended             => Completed | Terminated | ActivationFailed ? Twin;
+        Over                  + DueAgain          => Completed | Terminated | ActivationFailed ? Waive;
         Winding               + Stopped           => Settling | Terminating;
         Winding               + EndRefused        => Settling | Terminating;
         Winding               + AskAgain          => Settling | Terminating / End, InquireService;
@@ -157,7 +161,7 @@ crate::machine! {
         Removing              + TwinEnded         => Removed ! P19;
     }
     ignore {
-        Begun + GatesOpen | FundsIn; AfterStop + Stop; AllOpen + Remove;
+        Begun + GatesOpen | FundsIn; AfterStop + Stop; AllOpen + Remove; NotOver + DueAgain;
     }
     alarm {
         Unsent + Reviewing | Rejected | Available | Spent | Ended;
@@ -342,26 +346,69 @@ impl On<ActivationGaveUp> for Fresh {
     }
 }
 
+/// What of the price of a service nobody earned, and is due all the same. What went back for it before is not given
+/// once more.
+fn unearned(run: &Run, key: Key, world: &World<'_>, policy: &ActivationPolicy) -> Option<Credit> {
+    let services = world.order.services();
+    let line = services.iter().find(|s| s.key == key).and_then(|s| u32::try_from(s.line).ok())?;
+    let all = world.obligation.left(world.order);
+    let left = all.iter().find(|l| l.line == line)?;
+    let given_minor = run.rest_minor(policy).min(left.due_minor.saturating_sub(run.earned_minor));
+    if given_minor <= 0 {
+        return None;
+    }
+    let worth_minor = given_minor.min(left.worth_minor);
+    let quantity = if worth_minor == left.worth_minor { left.quantity } else { 0 };
+    Some(Credit { line, quantity, unsent: quantity, worth_minor, given_minor, ..Credit::default() })
+}
+
 /// What nobody earned is not due any more, and what was paid of it goes back.
 fn owe<R: Row<M = M>>(run: &Run, reason: &str, cx: &mut Cx<'_, R>)
 where
     Waive: AskedBy<R>,
 {
-    let services = cx.order().services();
-    let line = services.iter().find(|s| s.key == cx.key()).and_then(|s| u32::try_from(s.line).ok());
-    let all = cx.obligation().left(cx.order());
-    let Some(left) = all.iter().find(|l| Some(l.line) == line) else { return };
-    // What went back for it before is not given once more.
-    let given_minor = run.rest_minor(cx.policy()).min(left.due_minor.saturating_sub(run.earned_minor));
-    if given_minor > 0 {
-        let worth_minor = given_minor.min(left.worth_minor);
-        let (line, quantity) = (left.line, if worth_minor == left.worth_minor { left.quantity } else { 0 });
-        let credit =
-            Credit { line, quantity, unsent: quantity, worth_minor, given_minor, ..Credit::default() };
+    let view = cx.siblings();
+    if let Some(credit) = unearned(run, cx.key(), view.world, view.policy) {
         let relief = Relief { credits: vec![credit], extras: Vec::new() };
         cx.ask(Waive { relief, goes_back: true, reason: format!("service {}: {reason}", cx.key()) });
     }
 }
+
+/// The services that are over, of whose price more is due than they earned: a refund was called off that had let it off
+/// before they ended.
+#[must_use]
+pub fn due_again(view: &View<'_, M>) -> Vec<(Key, DueAgain)> {
+    let over = view.instances().filter(|(key, state)| {
+        let run = match state {
+            State::Completed(s) => &s.run,
+            State::Terminated(s) => &s.run,
+            State::ActivationFailed(s) => &s.run,
+            State::Planned(_)
+            | State::Activating(_)
+            | State::ActivationUnknown(_)
+            | State::PendingPlatformReview(_)
+            | State::PlatformRejected(_)
+            | State::Active(_)
+            | State::PartActive(_)
+            | State::Delivering(_)
+            | State::Paused(_)
+            | State::Settling(_)
+            | State::Terminating(_)
+            | State::Cancelled(_)
+            | State::Removing(_)
+            | State::Removed(_) => return false,
+        };
+        unearned(run, *key, view.world, view.policy).is_some()
+    });
+    over.map(|(key, _)| (key, DueAgain)).collect()
+}
+impl On<DueAgain> for Over {
+    fn on(&self, _: &DueAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
+        owe(self.run(), "it is over, and earned no more", cx);
+        same!(self, Over[Completed | Terminated | ActivationFailed], self.run().clone())
+    }
+}
+
 fn failed<R: Goto<ActivationFailed> + Row<M = M>>(run: &Run, reason: &str, cx: &mut Cx<'_, R>) -> Next<R>
 where
     Waive: AskedBy<R>,

@@ -6,7 +6,7 @@ use consign::order::{CarriageBack, Charge, ChargeKind, Draft, DraftTender, EXCHA
 use consign::pipeline::lifecycle::{Refund, lifecycle};
 use consign::pipeline::{Phase, Physical, Refused};
 use consign::stage::aftersales::{Reason, Resolution, Verdict};
-use consign::stage::dispatch::{CallOff, InStock, OnShortPick, Unit, parcel};
+use consign::stage::dispatch::{CallOff, InStock, OnShortPick, Unit, Unreserved, parcel};
 use consign::stage::refund::{CancelRefund, refund as back};
 
 use super::aftersales::{approve, ask_return, inspect, receive, units};
@@ -649,4 +649,29 @@ fn a23_nothing_is_opened_for_an_order_that_leaves() {
     s.asks(super::lifecycle::cancel());
     s.declined("SendBack", refund::declined());
     assert_eq!(s.state("activation.service", 1), "none");
+}
+
+/// A refund that waits for a second person lowers the price; a parcel is called off, and then the refund is.
+#[test]
+fn i11_what_a_called_off_refund_had_let_off_units_that_are_gone_goes_back_after_all() {
+    let mut policy = Physical::default();
+    policy.refund.approval_over_minor = Some(500);
+    let mut s = dispatch::two_parcels_packed_under(policy);
+    s.asks(refund::request(1, 1_000));
+    s.asks(call_off(2));
+    s.asks(dispatch::confirm_stop(2));
+    s.done("SendBack 2", refund::repaid_as("b2", 1_600));
+    assert_eq!(s.order.due_minor(), 2_400, "{}", s.show());
+    s.asks(back::M::command(1, CancelRefund));
+    assert_eq!(s.order.due_minor(), 3_000, "{}", s.show());
+    s.done("SendBack 3", refund::repaid_as("b3", 400));
+    s.asks(dispatch::hand_over(1));
+    s.hears(dispatch::delivered(1));
+    s.done("Unreserve 2", Unreserved);
+    assert_eq!(
+        (s.life(), s.balances().as_str()),
+        ("Completed", "psp:card 3000, earned -3000"),
+        "{}",
+        s.show()
+    );
 }

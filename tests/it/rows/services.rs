@@ -452,3 +452,20 @@ fn the_24_hours_of_a_review_stand_still_while_the_customer_fixes_what_was_reject
     s.due(PLACE, 1, "ReviewDue");
     assert_eq!(s.holds(), ["platform_review"]);
 }
+
+/// A refund that waits for a second person lowers the price; the service ends, and then the refund is called off.
+#[test]
+fn i11_what_a_called_off_refund_had_let_off_a_service_that_is_over_goes_back_after_all() {
+    let mut policy = fast_lane();
+    policy.refund.approval_over_minor = Some(500);
+    let mut s = bought(policy, services_of(&[2_577], &[("card", 2_577)]));
+    s.done("Activate", available("a1"));
+    s.asks(back::request(1, 1_925));
+    assert_eq!((s.state("refund", 1), s.order.due_minor()), ("ApprovalPending", 652));
+    s.hears(says(ended(475)));
+    repaid(&mut s, 2, "card", 177);
+    s.due("refund", 1, "ApprovalDue");
+    assert_eq!((s.state("refund", 1), s.order.due_minor()), ("Cancelled", 475), "{}", s.show());
+    repaid(&mut s, 3, "card", 1_925);
+    assert_eq!((s.life(), s.balances().as_str()), ("Completed", "psp:card 475, earned -475"), "{}", s.show());
+}

@@ -112,6 +112,8 @@ struct Simulation {
     ids: Vec<String>,
     /// What was done that should not have been.
     wrong: Wrong,
+    /// Parcels whose units were called off by a person, by order.
+    called_off: BTreeSet<(usize, u32)>,
     /// Messages that were not taken yet.
     unheard: Vec<Delivery>,
     /// Minor units that an order may take beyond its total: what was paid with numbers of attempts that never began, and
@@ -257,6 +259,7 @@ impl Simulation {
             ids: ids.collect(),
             kinds,
             wrong: Wrong::default(),
+            called_off: BTreeSet::new(),
             unheard: Vec::new(),
             astray: BTreeMap::new(),
         };
@@ -842,9 +845,8 @@ impl Simulation {
             }
         }
         let order = self.id(first.expect("some order was placed"));
-        let (instance, now) = (Key(90), self.now());
-        let key = consign::id::OpKey::derive(&order, now.millis(), "payment.attempt", instance, "Charge", 0);
-        let ticket = Ticket { order, place: "payment.attempt", instance, key, attempt: 1, now };
+        let now = self.now();
+        self.world.gateway.reachable();
         let charge = Charge {
             channel: "card".parse().unwrap(),
             amount: consign::money::Money::new(1, "EUR".parse().unwrap()),
@@ -852,7 +854,18 @@ impl Simulation {
             method: String::new(),
             capture: true,
         };
-        let _ = self.world.gateway.charge(charge, &ticket).await;
+        let before = self.world.gateway.moved(&order);
+        // Some charges are pages that nobody pays.
+        for instance in (90..).map(Key) {
+            let key =
+                consign::id::OpKey::derive(&order, now.millis(), "payment.attempt", instance, "Charge", 0);
+            let (place, order) = ("payment.attempt", order.clone());
+            let ticket = Ticket { order, place, instance, key, attempt: 1, now };
+            let _ = self.world.gateway.charge(charge.clone(), &ticket).await;
+            if self.world.gateway.moved(&ticket.order) != before {
+                return;
+            }
+        }
     }
 }
 
@@ -904,14 +917,15 @@ fn every_invariant_holds_under_every_seed() {
         }
     });
     println!("{} seeds of {ORDERS} orders in {:?}; fired: {fired:?}", all.len(), begun.elapsed());
+    bad.sort();
+    for (seed, breaches) in bad.iter().take(20) {
+        let kinds = Unkind::of_seed(*seed);
+        println!("CONSIGN_SEED={seed} cargo test --test it simulation: {breaches:#?} under {kinds:?}");
+    }
     assert!(
         missed.is_empty(),
         "these seeds were planted to fail, and did not as they were planted: {missed:#?}"
     );
-    bad.sort();
-    for (seed, breaches) in bad.iter().take(20) {
-        println!("CONSIGN_SEED={seed} cargo test --test it simulation: {breaches:#?}");
-    }
     assert!(bad.is_empty(), "{} seeds of {} failed", bad.len(), all.len());
     if all.len() >= 300 {
         let names = Fault::MIX.iter().chain(Fault::ANSWERS).map(|(_, f)| f.name());

@@ -89,7 +89,7 @@ use Unkind::{
 };
 
 /// What the engine does not stand yet: off, unless it is asked for by name.
-pub(super) const NOT_YET: &[Unkind] = &[CaptureFailures];
+pub(super) const NOT_YET: &[Unkind] = &[Approvals, Astray, Bounces, CaptureFailures, Console, LostAndFound];
 
 impl Unkind {
     pub(super) const ALL: &'static [Unkind] = &[
@@ -685,7 +685,8 @@ impl Simulation {
         // What came back or was lost is not sent again: its units are given up, and their price with them.
         for (k, state) in of::<parcel::M>(view) {
             let gone = matches!(state, parcel::State::Lost(_) | parcel::State::ReturnedToSender(_));
-            if gone && p.books.owed() > 0 && p.phase() == Phase::Completed {
+            let owed = gone && p.books.owed() > 0 && p.phase() == Phase::Completed;
+            if owed && self.called_off.insert((n, k)) {
                 self.command(&self.id(n), &agent("olga"), parcel::M::command(k, CallOff)).await;
                 return;
             }
