@@ -578,7 +578,7 @@ fn a19_an_exchange_can_be_called_off_and_what_was_paid_for_it_goes_back() {
     assert_eq!(repay(&mut s), 818);
     s.asks(call_off(2));
     assert_eq!(repay(&mut s), 1_000);
-    s.done("Unreserve", consign::stage::dispatch::Unreserved);
+    s.done("Unreserve", Unreserved);
     assert_eq!((s.state("aftersales.rma", 1), s.state("dispatch.parcel", 2)), ("Settled", "Cancelled"));
     assert_eq!(s.balances(), "psp:card 3182, earned -3182");
     let twice = s.tries_as(&carla(), ask_return(2, units(0, 2), Reason::Wrong, Resolution::Refund));
