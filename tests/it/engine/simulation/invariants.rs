@@ -321,23 +321,27 @@ struct Departure<'a> {
     /// Minor units that were captured, and those that were to go back and did not.
     captured_minor: i64,
     failed_minor: i64,
+    /// Whether stray money was adopted.
+    adopted: bool,
 }
 
 fn departures(journal: &[EntryView]) -> Vec<Departure<'_>> {
     const PARCEL: &str = parcel::M::GRAPH.name;
     let (mut stands, mut out) = (BTreeMap::new(), Vec::new());
-    let (mut captured_minor, mut failed_minor) = (0, 0);
+    let (mut captured_minor, mut failed_minor, mut adopted) = (0, 0, false);
     for record in journal {
         for (place, k, state) in &record.states {
             let out_already = stands.get(&(PARCEL, k.0)) == Some(&"HandedOver");
             if place == PARCEL && state == "HandedOver" && !out_already {
                 let stood = stands.clone();
-                out.push(Departure { parcel: k.0, record, stood, captured_minor, failed_minor });
+                out.push(Departure { parcel: k.0, record, stood, captured_minor, failed_minor, adopted });
             }
         }
         let posted = |code| record.postings.iter().filter(move |p| p.code == code).map(|p| p.amount_minor);
-        captured_minor += posted(Code::P3).sum::<i64>();
+        captured_minor +=
+            posted(Code::P3).chain(posted(Code::P5)).sum::<i64>() - posted(Code::P4).sum::<i64>();
         let failed = |(place, _, state): &(String, Key, String)| place == "refund" && state == "Failed";
+        adopted |= record.input.as_ref().is_some_and(|i| i.0 == "Adopt") && record.disposition == "moved";
         if record.states.iter().any(failed) {
             failed_minor += posted(Code::P11).sum::<i64>();
         }
@@ -364,10 +368,11 @@ impl Departure<'_> {
         let paid: BTreeSet<_> =
             taken.filter_map(|i| Some(view.state::<attempt::M>(i.0)?.what().tender)).collect();
         let ready = life == [(1, "Placed")] && !cases.is_empty() && passed;
-        // Whoever is let off a part of the price owes the rest of it, also when the refund of that part fails.
+        // Whoever is let off a part of the price owes the rest of it, also when the refund of that part fails; and stray
+        // money pays for whatever was missing.
         let enough = self.captured_minor + self.failed_minor >= view.progress.order.total().minor();
-        let right =
-            ready && (paid.len() == view.progress.order.tenders().len() || self.failed_minor > 0 && enough);
+        let otherwise = self.failed_minor > 0 || self.adopted;
+        let right = ready && (paid.len() == view.progress.order.tenders().len() || otherwise && enough);
         (!right).then(|| format!("{life:?} {cases:?} {attempts:?}"))
     }
 }

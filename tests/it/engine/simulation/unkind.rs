@@ -750,9 +750,9 @@ impl Simulation {
             self.fire("adopted");
             self.command(&id, &agent("olga"), attempt::M::command(next, adopt)).await;
             let Some(after) = self.view(n).await else { return };
-            if of::<attempt::M>(&after).iter().any(|i| i.0 == next) {
-                // It counts as that attempt's surplus from now on.
-                *self.astray.entry(n).or_default() -= amount_minor;
+            if let Some(attempt::State::Captured(took)) = after.state::<attempt::M>(Key(next)) {
+                // That much counts as this attempt's surplus from now on.
+                *self.astray.entry(n).or_default() -= took.captured_minor;
             }
         }
     }
