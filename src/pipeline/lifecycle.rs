@@ -582,7 +582,11 @@ impl On<Unwaived> for Lasting {
         let mut obligation = cx.obligation().clone();
         obligation.undo(&s.relief);
         // Units that came back or were never sent carry no price: what is due again for them goes back too.
-        let gone = |l: &Left| l.quantity == 0 && !l.is_carriage() && l.worth_minor.min(l.due_minor) > 0;
+        let gone = |l: &Left| {
+            let known = obligation.credit(l.line);
+            let nowhere = known.quantity > 0 && known.unsent.saturating_add(known.back) >= known.quantity;
+            l.quantity == 0 && nowhere && l.worth_minor.min(l.due_minor) > 0
+        };
         let left = obligation.left(cx.order()).into_iter().filter(gone);
         let credits = left.map(|Left { line, worth_minor, due_minor, .. }| {
             let given_minor = worth_minor.min(due_minor);

@@ -725,7 +725,7 @@ const BESIDES: &[(&str, &str)] = &[
     ("payment.attempt: Captured + RefuseMismatch", "what came besides goes back (A17)"),
     ("order.life: Whole + Refund", "money goes back over all tenders, for lines or for nothing (2.7)"),
     ("order.life: Lasting + Unwaived", "what a refund gave is due again once it is called off (2.7)"),
-    ("activation.service: Over + DueAgain", "a price that is due again and was not earned goes back (I11)"),
+    ("activation.service: Ran + DueAgain", "a price that is due again and was not earned goes back (I11)"),
     ("order.life: Lasting + Trimmed", "no more is earned than is due (I21)"),
     ("dispatch.parcel: Unstocked + CallOff", "a part of an order, or an exchange, is called off"),
     ("dispatch.parcel: Reserving + CallOff", "a part of an order, or an exchange, is called off"),

@@ -89,8 +89,10 @@ crate::machine! {
                  | ActivationFailed | Cancelled | Removing | Removed;
         AfterStop = Settling | Terminating | Completed | Terminated | ActivationFailed | Cancelled | Removing
                  | Removed;
-        NotOver  = Planned | Activating | ActivationUnknown | PendingPlatformReview | PlatformRejected | Active
-                 | PartActive | Delivering | Paused | Settling | Terminating | Cancelled | Removing | Removed;
+        Ran      = Completed | Terminated;
+        NotRan   = Planned | Activating | ActivationUnknown | PendingPlatformReview | PlatformRejected | Active
+                 | PartActive | Delivering | Paused | Settling | Terminating | ActivationFailed | Cancelled
+                 | Removing | Removed;
         Unsent   = Planned | Cancelled;
     }
     rows {
@@ -149,7 +151,7 @@ crate::machine! {
         Winding               + Ended             => Completed | Terminated | ActivationFailed | Planned
                                                    | Settling | Terminating ! P7 ? Waive, Twin;
         Over                  + Ended             => Completed | Terminated | ActivationFailed ? Twin;
-        Over                  + DueAgain          => Completed | Terminated | ActivationFailed ? Waive;
+        Ran                   + DueAgain          => Completed | Terminated ? Waive;
         Winding               + Stopped           => Settling | Terminating;
         Winding               + EndRefused        => Settling | Terminating;
         Winding               + AskAgain          => Settling | Terminating / End, InquireService;
@@ -161,14 +163,14 @@ crate::machine! {
         Removing              + TwinEnded         => Removed ! P19;
     }
     ignore {
-        Begun + GatesOpen | FundsIn; AfterStop + Stop; AllOpen + Remove; NotOver + DueAgain;
+        Begun + GatesOpen | FundsIn; AfterStop + Stop; AllOpen + Remove; NotRan + DueAgain;
     }
     alarm {
         Unsent + Reviewing | Rejected | Available | Spent | Ended;
     }
 }
 
-use service::{Endable, Flying, Fresh, Judged, Known, Late, M, New, Over, Running, State, Winding};
+use service::{Endable, Flying, Fresh, Judged, Known, Late, M, New, Over, Ran, Running, State, Winding};
 
 shared!(Fresh.run: Run = Activating | ActivationUnknown);
 shared!(Judged.run: Run = PendingPlatformReview | PlatformRejected);
@@ -179,6 +181,7 @@ shared!(Winding.stopped: bool = Settling | Terminating);
 shared!(Winding.settle_by: Timestamp = Settling | Terminating);
 shared!(Endable.run: Run = PendingPlatformReview | PlatformRejected | Active | PartActive | Delivering | Paused);
 shared!(Over.run: Run = Completed | Terminated | ActivationFailed);
+shared!(Ran.run: Run = Completed | Terminated);
 shared!(Known.run: Run = PendingPlatformReview | PlatformRejected | Active | PartActive | Delivering | Paused | Settling
     | Terminating | Completed | Terminated | ActivationFailed);
 shared!(Late.run: Run = Active | Delivering | Paused | Settling | Terminating | Completed | Terminated
@@ -374,15 +377,14 @@ where
     }
 }
 
-/// The services that are over, of whose price more is due than they earned: a refund was called off that had let it off
-/// before they ended.
+/// The services that ran and are over, of whose price more is due than they earned: a refund was called off that had
+/// let it off before they ended. Of one that never ran nothing is due.
 #[must_use]
 pub fn due_again(view: &View<'_, M>) -> Vec<(Key, DueAgain)> {
     let over = view.instances().filter(|(key, state)| {
         let run = match state {
             State::Completed(s) => &s.run,
             State::Terminated(s) => &s.run,
-            State::ActivationFailed(s) => &s.run,
             State::Planned(_)
             | State::Activating(_)
             | State::ActivationUnknown(_)
@@ -394,6 +396,7 @@ pub fn due_again(view: &View<'_, M>) -> Vec<(Key, DueAgain)> {
             | State::Paused(_)
             | State::Settling(_)
             | State::Terminating(_)
+            | State::ActivationFailed(_)
             | State::Cancelled(_)
             | State::Removing(_)
             | State::Removed(_) => return false,
@@ -402,10 +405,10 @@ pub fn due_again(view: &View<'_, M>) -> Vec<(Key, DueAgain)> {
     });
     over.map(|(key, _)| (key, DueAgain)).collect()
 }
-impl On<DueAgain> for Over {
+impl On<DueAgain> for Ran {
     fn on(&self, _: &DueAgain, cx: &mut Cx<'_, Self::R>) -> Next<Self::R> {
         owe(self.run(), "it is over, and earned no more", cx);
-        same!(self, Over[Completed | Terminated | ActivationFailed], self.run().clone())
+        same!(self, Ran[Completed | Terminated], self.run().clone())
     }
 }
 

@@ -345,6 +345,7 @@ fn departures(journal: &[EntryView]) -> Vec<Departure<'_>> {
         if record.states.iter().any(failed) {
             failed_minor += posted(Code::P11).sum::<i64>();
         }
+        failed_minor += posted(Code::P12).sum::<i64>();
         stands.extend(record.states.iter().map(|(place, k, state)| ((place.as_str(), k.0), state.as_str())));
     }
     out
@@ -368,8 +369,8 @@ impl Departure<'_> {
         let paid: BTreeSet<_> =
             taken.filter_map(|i| Some(view.state::<attempt::M>(i.0)?.what().tender)).collect();
         let ready = life == [(1, "Placed")] && !cases.is_empty() && passed;
-        // Whoever is let off a part of the price owes the rest of it, also when the refund of that part fails; and stray
-        // money pays for whatever was missing.
+        // Whoever is let off a part of the price owes the rest of it, also when the refund of that part fails or comes
+        // back; and stray money pays for whatever was missing.
         let enough = self.captured_minor + self.failed_minor >= view.progress.order.total().minor();
         let otherwise = self.failed_minor > 0 || self.adopted;
         let right = ready && (paid.len() == view.progress.order.tenders().len() || otherwise && enough);

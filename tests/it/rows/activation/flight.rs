@@ -715,3 +715,39 @@ pub(super) fn twins() -> Vec<Case> {
     all.extend(many.into_iter().flatten());
     all
 }
+
+/// A service that is over in this state, while a refund that let off 40.00 of its 50.00 waits for a second person.
+fn let_off(state: &str) -> Shop {
+    let mut policy = Digital::default();
+    policy.refund.approval_over_minor = Some(500);
+    let mut s = reach_under(policy, "Active");
+    s.asks(refund::request(1, 4_000));
+    if state == "Terminated" {
+        s.asks(terminate());
+        s.done("End", ended(475));
+    } else {
+        s.hears(says(ended(475)));
+    }
+    s.done("SendBack 2", refund::repaid_as("b2", 525));
+    assert_eq!(s.state(PLACE, 1), state, "{}", s.show());
+    s
+}
+
+pub(super) fn due_again() -> Vec<Case> {
+    each(
+        "what a refund had let off is due again, and goes back",
+        let_off,
+        &["Completed", "Terminated"],
+        |s| s.due("refund", 1, "ApprovalDue"),
+        "
+        refund 1: ApprovalPending + ApprovalDue -> Cancelled
+        order.life 1: Placed + Unwaived -> Placed
+        activation.service 1: {from} + DueAgain -> {from}
+        order.life 1: Placed + Waived -> Placed
+        refund 3: New + Begin -> Sending
+        posts P11 card cust 4000
+        posts P9 card cust 4000
+        wants SendBack 3 #0 amount=40.00 EUR attempt=1 channel=card reference=r1
+        ",
+    )
+}

@@ -11,7 +11,7 @@ use consign::stage::activation::{
     Switched, Terminate, TwinEnded, TwinRefused, service,
 };
 
-use super::{Case, case, each, lifecycle, payment, review};
+use super::{Case, case, each, lifecycle, payment, refund, review};
 use crate::support::shop::{Shop, eur, services_of};
 
 pub(crate) const PLACE: &str = "activation.service";
@@ -234,5 +234,6 @@ pub(super) fn cases() -> Vec<Case> {
     all.extend(flight::running());
     all.extend(flight::winding());
     all.extend(flight::twins());
+    all.extend(flight::due_again());
     all
 }
