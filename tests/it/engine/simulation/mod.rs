@@ -762,9 +762,7 @@ impl Simulation {
             self.pass(days * DAY).await;
             for n in 0..ORDERS {
                 let Some(view) = self.view(n).await else { continue };
-                if !self.kinds.is_empty() {
-                    self.settles(n, &view).await;
-                }
+                self.settles(n, &view).await;
                 let Some(view) = self.view(n).await else { continue };
                 if !view.progress.is_open() {
                     continue;
