@@ -473,12 +473,14 @@ fn try_seed(seed: u64) -> Result<(&'static str, u32), String> {
     Ok((t.shop.life(), t.n))
 }
 
+/// Known not to come to its end yet: a capture in part releases the rest, and a completed order asks for no more.
+const STUCK: &[u64] = &[7_284];
+
 #[test]
 fn whatever_came_before_what_is_owed_what_is_kept_and_what_may_leave_agree() {
     let mut ends_seen: BTreeMap<&'static str, u32> = BTreeMap::new();
     let mut wrong = Vec::new();
-    // Seed 7284 is known not to come to its end yet.
-    for seed in 0..seeds(400, 7_000) {
+    for seed in (0..seeds(400, 10_000)).filter(|seed| !STUCK.contains(seed)) {
         match std::panic::catch_unwind(|| try_seed(seed)) {
             Ok(Ok((life, _))) => *ends_seen.entry(life).or_default() += 1,
             Ok(Err(why)) => wrong.push(why),
